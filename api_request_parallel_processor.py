@@ -1,0 +1,254 @@
+"""Run a JSONL file of requests through an LLM API, as fast as its limits allow.
+
+    python api_request_parallel_processor.py --requests_filepath requests.jsonl \\
+        --request_url https://api.openai.com/v1/embeddings
+
+The door: flags, and the names that other pipelines import. The path of a request is in
+`request_engine/`, the services are in `providers/`.
+"""
+
+# What only a run needs is imported where it starts: --help and a refused flag answer at once.
+import importlib
+import importlib.util
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from request_engine.command_line import CommandLine
+    from request_engine.summary import Summary
+
+__all__ = ["main", "process_api_requests_from_file"]
+
+PROG = "api_request_parallel_processor"
+COOKBOOK_URL = "https://api.openai.com/v1/embeddings"
+
+
+async def process_api_requests_from_file(
+    requests_filepath: str,
+    save_filepath: str | None = None,
+    request_url: str | None = None,
+    api_key: str | None = None,
+    max_requests_per_minute: float | str | None = 1_500,
+    max_tokens_per_minute: float | str | None = 125_000,
+    token_encoding_name: str | None = None,
+    max_attempts: int = 5,
+    logging_level: int | str = logging.INFO,
+    *,
+    provider: str | None = None,
+    seconds_to_sleep_each_loop: float = 0.0,
+    max_concurrent_requests: int | None = None,
+    max_wait: float = 3_600.0,
+    connect_timeout: float = 30.0,
+    total_timeout: float = 600.0,
+    errors_filepath: str | None = None,
+    output_format: str = "rows",
+    ordered: bool = False,
+    show_progress: bool = False,
+    stop_on_signals: bool = False,
+) -> "Summary":
+    """Give every request of a file its row in *save_filepath*; run again, it goes on from there.
+
+    The positional parameters are the cookbook's. Limits are a minute's, None or "none" where the
+    service has no such limit; timeouts are seconds of one attempt. *token_encoding_name* None
+    chooses by each request's model. *show_progress* draws on a terminal and *stop_on_signals*
+    lets the first Ctrl-C drain what is in flight: both are for the main thread of a command.
+
+    Raises BadInput (a ValueError) when an argument, a file or the key is wrong, before anything
+    is sent; Stopped when the run ends early, with everything answered so far in the file.
+    """
+    asked = dict(locals())  # the parameters, and nothing else yet
+    from request_engine.job import Job
+
+    set_logging(asked.pop("logging_level"))
+    if request_url is None and provider is None:
+        asked["request_url"] = COOKBOOK_URL
+    return await Job(**asked).run(find_providers().PROVIDERS)
+
+
+def find_providers() -> ModuleType:
+    """The adapters: `request_engine.providers` once installed, else the folder beside this file.
+
+    Whoever imports this module may have a `providers` of their own, which is left alone.
+    """
+    if importlib.util.find_spec("request_engine.providers"):
+        return importlib.import_module("request_engine.providers")
+    ours = Path(__file__).resolve().parent / "providers" / "__init__.py"
+    found = importlib.util.find_spec("providers")
+    if found is not None and found.origin and Path(found.origin).resolve() == ours:
+        return importlib.import_module("providers")
+    name = "request_engine.providers"
+    spec = importlib.util.spec_from_file_location(
+        name, ours, submodule_search_locations=[str(ours.parent)]
+    )
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"the adapters should be in {ours.parent}")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def set_logging(level: int | str) -> None:
+    """Let the log be seen from *level* on, unless the program at hand has set its own up."""
+    from request_engine import preflight
+
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("request_engine").setLevel(preflight.logging_level(level))
+
+
+def command_line() -> "CommandLine":
+    """Every flag, with the reason for those that the cookbook's script does not have."""
+    from request_engine.command_line import CommandLine
+
+    line = CommandLine(
+        prog=PROG,
+        description="Run a JSONL file of requests through an LLM API, as fast as its limits allow."
+        "\nRunning the same command again goes on where it stopped: nothing answered is sent twice.",
+        epilog="exit codes: 0 every line has its row, 1 some failed (with --strict), 2 the command, "
+        "a file\nor the key was wrong, 3 stopped early, 130 interrupted; after 3 and 130 run it "
+        "again to go on",
+    )
+    files = line.add_argument_group("files")
+    files.add_argument(
+        "--requests_filepath",
+        required=True,
+        metavar="FILE",
+        help="one JSON request a line; .gz is decompressed, - is standard input",
+    )
+    files.add_argument(
+        "--save_filepath",
+        metavar="FILE",
+        help="where rows are appended (default: the requests file's name with _results)",
+    )
+    files.add_argument(
+        "--errors_filepath",
+        metavar="FILE",
+        help="failed rows go here, so that the results hold answers only",
+    )
+    files.add_argument(
+        "--output_format",
+        default="rows",
+        metavar="FORMAT",
+        help="rows: [body, response, metadata]; batch: output lines of the OpenAI Batch API",
+    )
+    files.add_argument(
+        "--ordered",
+        action="store_true",
+        help="put the rows into the order of the requests when the run ends",
+    )
+    service = line.add_argument_group("service")
+    service.add_argument(
+        "--request_url",
+        metavar="URL",
+        help=f"where requests go; a base URL if --provider is given (default: {COOKBOOK_URL})",
+    )
+    service.add_argument(
+        "--provider",
+        metavar="NAME",
+        help="the service, when the URL's host does not tell: "
+        + ", ".join(one.name for one in find_providers().PROVIDERS),
+    )
+    service.add_argument(
+        "--api_key",
+        metavar="KEY",
+        help="the key; better in the service's environment variable, since ps shows this one",
+    )
+    limits = line.add_argument_group("limits")
+    limits.add_argument(
+        "--max_requests_per_minute",
+        default="1500",
+        metavar="N",
+        help="never more in any 60 s; none if there is no such limit (default: 1500)",
+    )
+    limits.add_argument(
+        "--max_tokens_per_minute",
+        default="125000",
+        metavar="N",
+        help="prompt and completion, never more in any 60 s; none if there is no such limit "
+        "(default: 125000)",
+    )
+    limits.add_argument(
+        "--max_concurrent_requests",
+        metavar="N",
+        help="in flight at once, for services that limit that (default: the service's, or 1000)",
+    )
+    limits.add_argument(
+        "--seconds_to_sleep_each_loop",
+        default="0",
+        metavar="S",
+        help="least time between two sends, for services that also limit by the second "
+        "(default: 0)",
+    )
+    limits.add_argument(
+        "--token_encoding_name",
+        metavar="NAME",
+        help="the tiktoken encoding to count with (default: by each request's model)",
+    )
+    trouble = line.add_argument_group("when things go wrong")
+    trouble.add_argument(
+        "--max_attempts",
+        default="5",
+        metavar="N",
+        help="attempts of one request; refusals for speed do not count (default: 5)",
+    )
+    trouble.add_argument(
+        "--max_wait",
+        default="3600",
+        metavar="S",
+        help="stop if the service refuses everything for so long (default: 3600)",
+    )
+    trouble.add_argument(
+        "--connect_timeout",
+        default="30",
+        metavar="S",
+        help="to connect (default: 30)",
+    )
+    trouble.add_argument(
+        "--total_timeout",
+        default="600",
+        metavar="S",
+        help="for one attempt's whole answer, so that a silent one cannot hang the run "
+        "(default: 600)",
+    )
+    trouble.add_argument(
+        "--strict", action="store_true", help="exit with 1 if any row is a failure"
+    )
+    trouble.add_argument(
+        "--logging_level",
+        default="INFO",
+        metavar="LEVEL",
+        help="DEBUG, INFO, WARNING, ERROR, or a number (default: INFO)",
+    )
+    return line
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: run what *arguments* ask for and return the exit code."""
+    from request_engine.command_line import complain
+
+    asked = vars(command_line().read(sys.argv[1:] if arguments is None else arguments))
+    strict = asked.pop("strict")
+    import asyncio
+
+    from request_engine.errors import BadInput, Stopped
+
+    try:
+        summary = asyncio.run(
+            process_api_requests_from_file(**asked, show_progress=True, stop_on_signals=True)
+        )
+    except BadInput as wrong:
+        complain(PROG, str(wrong))
+        return 2
+    except Stopped as early:
+        return early.summary.exit_code(strict=strict) if early.summary else 3
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        complain(PROG, "interrupted; run the same command again to go on")
+        return 130
+    return summary.exit_code(strict=strict)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""The dialect that most services speak: OpenAI's endpoints, usage and ways to fail."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from request_engine import image_tokens, tokens
+from request_engine.encodings import Encode
+from request_engine.provider import Provider, number
+from request_engine.records import Kind, Usage
+
+from .openai_images import rule_for
+
+CHAT, COMPLETIONS, EMBEDDINGS = "chat/completions", "completions", "embeddings"
+RESPONSES, MESSAGES = "responses", "messages"
+
+UNBOUNDED = 256
+"""Tokens reserved for an answer whose length the body does not bound."""
+_COMPLETIONS_BOUND = 16
+"""max_tokens that the completions endpoint assumes itself."""
+_ANSWERS = ("choices", "data", "output", "content", "results")
+
+
+class OpenAICompatible(Provider):
+    """What a compatible service inherits; it adds its name, hosts and key, and where it differs."""
+
+    endpoints: ClassVar[tuple[str, ...]] = (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES)
+    finish_reasons: ClassVar[Mapping[str, Kind]] = {"content_filter": Kind.CONTENT_FILTER}
+
+    def endpoint_of_body(self, body: Mapping[str, Any]) -> str:
+        if "messages" in body:
+            return CHAT
+        if "prompt" in body:
+            return COMPLETIONS
+        return RESPONSES if _is_responses(body) else EMBEDDINGS
+
+    def prompt_tokens(self, body: Mapping[str, Any], endpoint: str, encode: Encode) -> int:
+        images = image_tokens_of(body.get("model"))
+        match endpoint:
+            case "completions":
+                return tokens.prompt_tokens(body.get("prompt"), encode)
+            case "embeddings":
+                return tokens.input_tokens(body.get("input"), encode)
+            case "responses":
+                return tokens.responses_tokens(body, encode, images)
+            case "messages":
+                return tokens.messages_tokens(body, encode, images)
+        return tokens.chat_tokens(body, encode, images)
+
+    def completion_tokens(self, body: Mapping[str, Any], endpoint: str) -> int:
+        if endpoint == EMBEDDINGS:
+            return 0
+        if endpoint == COMPLETIONS:
+            prompts = tokens.prompt_count(body.get("prompt"))
+            bound = tokens.completion_ceiling(body) or _COMPLETIONS_BOUND
+            return prompts * tokens.choices(body) * bound
+        return tokens.choices(body) * (tokens.completion_ceiling(body) or UNBOUNDED)
+
+    def usage(self, payload: Mapping[str, Any]) -> Usage | None:
+        counted = payload.get("usage")
+        return usage_of(counted) if isinstance(counted, dict) else None
+
+    def judge_answer(self, payload: dict[str, Any]) -> tuple[Kind, str] | None:
+        answer = next((payload[key] for key in _ANSWERS if payload.get(key)), None)
+        if answer is None:
+            return Kind.BAD_ANSWER, "there is no answer in the reply: no choices, data or output"
+        reasons = _finish_reasons(payload)
+        for reason, kind in self.finish_reasons.items():
+            if reasons and all(one == reason for one in reasons):
+                return kind, f"the service ended the answer with {reason}"
+        choices = payload.get("choices")
+        if choices and not any(_says_something(choice) for choice in choices):
+            return Kind.BAD_ANSWER, "no choice in the reply has a message or a text"
+        return None
+
+
+def image_tokens_of(model: Any) -> tokens.ImageTokens:
+    """What an image costs *model*."""
+    return partial(image_tokens.count, rule_for(model if isinstance(model, str) else None))
+
+
+def usage_of(counted: Mapping[str, Any]) -> Usage:
+    """Usage in either of the dialect's spellings, cached prompt and reasoning included.
+
+    Where the input is told without what was cached (the Messages shape), that is added; where the
+    total exceeds the parts by the reasoning alone, that belongs to the completion.
+    """
+    prompt = number(counted.get("prompt_tokens")) or (
+        number(counted.get("input_tokens"))
+        + number(counted.get("cache_creation_input_tokens"))
+        + number(counted.get("cache_read_input_tokens"))
+    )
+    completion = number(counted.get("completion_tokens")) or number(counted.get("output_tokens"))
+    details = counted.get("completion_tokens_details")
+    reasoning = number(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
+    if reasoning and number(counted.get("total_tokens")) == prompt + completion + reasoning:
+        completion += reasoning
+    return Usage(prompt, completion)
+
+
+def _is_responses(body: Mapping[str, Any]) -> bool:
+    """`input` is a text to embed unless the body says more than an embeddings request can."""
+    told = {"instructions", "max_output_tokens", "tools", "reasoning", "previous_response_id"}
+    if told & body.keys():
+        return True
+    first = next(iter(body["input"]), None) if isinstance(body.get("input"), list) else None
+    return isinstance(first, dict)
+
+
+def _finish_reasons(payload: Mapping[str, Any]) -> list[Any]:
+    """Why the answers ended, in the chat, the Responses or the Messages shape."""
+    choices = payload.get("choices")
+    if isinstance(choices, list):
+        return [choice.get("finish_reason") for choice in choices if isinstance(choice, dict)]
+    incomplete = payload.get("incomplete_details")
+    if isinstance(incomplete, dict):
+        return [incomplete.get("reason")]
+    return [payload["stop_reason"]] if payload.get("stop_reason") else []
+
+
+def _says_something(choice: Any) -> bool:
+    return isinstance(choice, dict) and (
+        isinstance(choice.get("message"), dict) or isinstance(choice.get("text"), str)
+    )

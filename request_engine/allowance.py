@@ -1,0 +1,116 @@
+"""One limit, so much in any 60 seconds, spent evenly but for a brisk start.
+
+    spent in a window   never more than the limit in any 60 s: every spending is remembered for
+                        60 s, and a new one waits until enough of the old has aged out
+    pace                evenly, at limit / 60 a second; a spending waits for those before it to
+                        be paid off, not for its own
+    loan                after an idle spell `burst` seconds' worth may go at once; for the next
+                        60 s the pace is lower by as much, so that no gap has to pay it back
+
+Amounts are requests or tokens, times are seconds of the event loop's clock.
+"""
+
+from collections import deque
+
+WINDOW = 60.0
+_MERGED = 0.01
+"""Seconds. Spendings this close age out together, so that a window holds at most 6,000 parts."""
+_LEEWAY = 0.25
+"""Seconds that a spending may come before its pace, so that a late timer is caught up with."""
+_ROUNDING = 1e-6
+
+
+class Spending:
+    """What was spent in one moment, or in a few so close that they count as the last of them."""
+
+    __slots__ = ("amount", "at", "over", "since")
+
+    def __init__(self, at: float, amount: float) -> None:
+        self.since = at
+        self.at = at
+        self.amount = amount
+        self.over = False
+
+
+class Allowance:
+    """What one limit lets through. Pure arithmetic: every method is told the time."""
+
+    def __init__(self, per_minute: float, burst: float) -> None:
+        """*per_minute* above 0; *burst* in seconds of it, at most 60."""
+        self.per_minute = per_minute
+        self.used = 0.0
+        self._burst = burst
+        self._window: deque[Spending] = deque()
+        self._paid_at = float("-inf")
+        self._loan_ends = float("-inf")
+
+    def wait(self, now: float, amount: float) -> float:
+        """Seconds until *amount* may be spent: exactly, if nothing changes before. 0 means now."""
+        self._age(now)
+        self._end_loan(now)
+        return max(0.0, self._room_at(now, amount) - now, self._paid_at - self._leeway(now) - now)
+
+    def spend(self, now: float, amount: float) -> Spending:
+        """Spend *amount*, which `wait` must just have allowed."""
+        if now - self._paid_at >= self._burst > 0:
+            self._loan_ends = now + WINDOW
+        self._paid_at = max(now, self._paid_at) + amount / self._pace(now)
+        self.used += amount
+        last = self._window[-1] if self._window else None
+        if last is not None and now - last.since < _MERGED:
+            last.at = now
+            last.amount += amount
+            return last
+        spending = Spending(now, amount)
+        self._window.append(spending)
+        return spending
+
+    def correct(self, now: float, spending: Spending, more: float) -> None:
+        """Count *more* (less, if negative) for an earlier *spending*, now that it is known."""
+        if spending.over:
+            return
+        spending.amount += more
+        self.used += more
+        paid_at = self._paid_at + more / self._pace(now)
+        # A refund brings the next turn nearer, but does not turn into an idle spell.
+        self._paid_at = paid_at if more > 0 else max(paid_at, min(self._paid_at, now))
+
+    def _age(self, now: float) -> None:
+        window = self._window
+        while window and self._leaves_at(window[0]) <= now + _ROUNDING:
+            spending = window.popleft()
+            spending.over = True
+            self.used -= spending.amount
+        if not window:
+            self.used = 0.0  # sheds the rounding of a long run
+
+    def _leaves_at(self, spending: Spending) -> float:
+        """When it stops to count; more than a whole minute's worth takes as many minutes."""
+        return spending.at + WINDOW * max(1.0, spending.amount / self.per_minute)
+
+    def _room_at(self, now: float, amount: float) -> float:
+        """When *amount* fits in the window. What exceeds it alone waits for an empty one."""
+        surplus = self.used + min(amount, self.per_minute) - self.per_minute
+        if surplus <= _ROUNDING:
+            return now
+        for spending in self._window:
+            surplus -= spending.amount
+            if surplus <= _ROUNDING:
+                return self._leaves_at(spending)
+        return now
+
+    def _pace(self, now: float) -> float:
+        """What is paid off a second."""
+        lent = self._burst if now < self._loan_ends else 0.0
+        return self.per_minute * max(WINDOW - lent, 1.0) / WINDOW**2
+
+    def _leeway(self, now: float) -> float:
+        if now < self._loan_ends or now - self._paid_at >= self._burst:
+            return max(_LEEWAY, self._burst * WINDOW / max(WINDOW - self._burst, 1.0))
+        return _LEEWAY
+
+    def _end_loan(self, now: float) -> None:
+        """With the burst out of the window, what it was ahead by is paid."""
+        if self._loan_ends <= now and self._loan_ends > float("-inf"):
+            self._paid_at = min(self._paid_at, now)
+            self._loan_ends = float("-inf")

@@ -1,0 +1,196 @@
+"""A file of requests and how to run it: check what the user gave, join the pieces, run."""
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+
+from request_engine import encodings, preflight, progress, proxies, signals
+from request_engine.budget import Budget
+from request_engine.descriptors import most_connections
+from request_engine.errors import Stopped
+from request_engine.journal import Journal
+from request_engine.preflight import Service
+from request_engine.provider import Provider
+from request_engine.records import Request
+from request_engine.requests_file import RequestsFile
+from request_engine.results_file import ResultsFile
+from request_engine.rows import FORMATS, RowFormat
+from request_engine.run import CountTokens, Run
+from request_engine.send import Sender
+from request_engine.stopping import Stopping
+from request_engine.summary import Summary
+from request_engine.tally import Tally
+from request_engine.transport import Transport
+
+log = logging.getLogger(__name__)
+
+CONCURRENT = 1_000
+"""Requests in flight where neither the user nor the service says how many."""
+
+
+@dataclass(kw_only=True, repr=False)
+class Job:
+    """What the user asked for; the fields are the parameters of the door's function."""
+
+    requests_filepath: str
+    save_filepath: str | None
+    request_url: str | None
+    api_key: str | None
+    max_requests_per_minute: float | str | None
+    max_tokens_per_minute: float | str | None
+    token_encoding_name: str | None
+    max_attempts: int
+    provider: str | None
+    seconds_to_sleep_each_loop: float
+    max_concurrent_requests: int | None
+    max_wait: float
+    connect_timeout: float
+    total_timeout: float
+    errors_filepath: str | None
+    output_format: str
+    ordered: bool
+    show_progress: bool
+    stop_on_signals: bool
+
+    async def run(self, providers: Sequence[Provider]) -> Summary:
+        """Run it. Raises BadInput before anything is sent, Stopped when it ends early."""
+        service = preflight.service(providers, self.provider, self.request_url)
+        key = preflight.key(self.api_key, service.provider, service.parts, os.environ)
+        budget = self._budget(service.provider)
+        count_tokens = self._token_counter(service, budget)
+        transport = self._transport(service, key)
+        attempts = preflight.count(self.max_attempts, "--max_attempts")
+        stopping = Stopping(preflight.seconds(self.max_wait, "--max_wait"))
+        save_filepath = preflight.paths(
+            self.requests_filepath, self.save_filepath, self.errors_filepath
+        )
+        spelling = preflight.choice(self.output_format, FORMATS, "--output_format")
+        with closing(RequestsFile(self.requests_filepath)) as requests:
+            journal = self._journal(save_filepath, spelling)
+            tally = Tally(failed_before=journal.failed_before)
+            state = progress.State(tally, budget, stopping, requests.expected_requests)
+            self._announce(service, journal, save_filepath)
+            with closing(journal):
+                async with transport:
+                    sender = Sender(
+                        provider=service.provider,
+                        post=transport.post,
+                        address=service.address,
+                        api_key=key,
+                        budget=budget,
+                        stopping=stopping,
+                        tally=tally,
+                        max_attempts=attempts,
+                    )
+                    run = Run(sender.send, count_tokens, budget, journal, stopping, tally)
+                    with self._watched(state):
+                        await run.run(requests.requests())
+        stopping.judge_whole_run(tally)
+        return self._closed(state, journal, save_filepath)
+
+    def _budget(self, provider: Provider) -> Budget:
+        profile = provider.profile
+        wanted = preflight.count(
+            self.max_concurrent_requests
+            if self.max_concurrent_requests is not None
+            else profile.max_concurrent or CONCURRENT,
+            "--max_concurrent_requests",
+        )
+        possible = most_connections(wanted)
+        if possible < wanted:
+            log.warning("the system allows %d connections, not %d", possible, wanted)
+        return Budget(
+            requests_per_minute=preflight.limit(
+                self.max_requests_per_minute, "--max_requests_per_minute"
+            ),
+            tokens_per_minute=preflight.limit(
+                self.max_tokens_per_minute, "--max_tokens_per_minute"
+            ),
+            max_concurrent=possible,
+            seconds_between_sends=preflight.seconds(
+                self.seconds_to_sleep_each_loop, "--seconds_to_sleep_each_loop", zero=True
+            ),
+            burst_seconds=profile.burst_seconds,
+        )
+
+    def _token_counter(self, service: Service, budget: Budget) -> CountTokens:
+        """What one attempt of a request may take; nothing is counted that nothing limits."""
+        name = self.token_encoding_name
+        if name is not None:
+            encodings.encoder(name)  # BadInput now rather than at the first request
+        if budget.tokens is None:
+            return lambda request: 0
+        provider, address = service.provider, service.address
+
+        def count(request: Request) -> int:
+            body, endpoint = request.body, address.endpoint(request)
+            encode = encodings.encoder(name or encodings.encoding_name(body.get("model")))
+            return provider.prompt_tokens(body, endpoint, encode) + provider.completion_tokens(
+                body, endpoint
+            )
+
+        return count
+
+    def _transport(self, service: Service, key: str | None) -> Transport:
+        return Transport(
+            service.provider.headers(key),
+            connect_timeout=preflight.seconds(self.connect_timeout, "--connect_timeout"),
+            total_timeout=preflight.seconds(self.total_timeout, "--total_timeout"),
+        )
+
+    def _journal(self, save_filepath: str, spelling: RowFormat) -> Journal:
+        results = ResultsFile(save_filepath, spelling)
+        errors = ResultsFile(self.errors_filepath, spelling) if self.errors_filepath else None
+        return Journal(results, errors, ordered=self.ordered)
+
+    @contextmanager
+    def _watched(self, state: progress.State) -> Iterator[None]:
+        with ExitStack() as watching:
+            if self.stop_on_signals:
+                watching.enter_context(signals.obeyed(state.stopping, state.budget))
+            watching.enter_context(progress.display(state, on_screen=self.show_progress))
+            yield
+
+    def _announce(self, service: Service, journal: Journal, save_filepath: str) -> None:
+        log.info(
+            "%s -> %s (%s), results to %s",
+            self.requests_filepath,
+            service.shown,
+            service.provider.name,
+            save_filepath,
+        )
+        proxy = proxies.shown(service.parts)
+        if proxy is not None:
+            log.info("through the proxy %s", proxy)
+        if journal.answered_before or journal.failed_before:
+            log.info(
+                "going on: %s answered before, %s failed before and tried again",
+                f"{journal.answered_before:,}",
+                f"{journal.failed_before:,}",
+            )
+        if journal.unreadable:
+            log.warning(
+                "%s lines of %s are no rows of ours and were left alone",
+                f"{journal.unreadable:,}",
+                save_filepath,
+            )
+
+    def _closed(self, state: progress.State, journal: Journal, save_filepath: str) -> Summary:
+        summary = Summary(
+            tally=state.tally,
+            seconds=state.elapsed(),
+            save_filepath=save_filepath,
+            errors_filepath=self.errors_filepath,
+            stopped=state.stopping.reason,
+            interrupted=state.stopping.interrupted,
+            unwritten=journal.unwritten,
+        )
+        for line in summary.lines():
+            log.info("%s", line)
+        if journal.unclaimed:
+            log.info("%s earlier rows match no line of the file", f"{journal.unclaimed:,}")
+        if summary.stopped is not None:
+            raise Stopped(summary.stopped, summary)
+        return summary

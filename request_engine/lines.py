@@ -1,0 +1,118 @@
+"""Decide what one line of the requests file is: a request, or a line that cannot be one.
+
+{"model": ..., "metadata": ...}                 the body; its metadata is taken out
+{"custom_id", "method", "url", "body"}          a line of an OpenAI Batch file
+[body, anything, metadata]                      a row of earlier results, fed back in
+"""
+
+import json
+from typing import Any
+
+from request_engine import splice
+from request_engine.records import Request, Unusable
+
+LONGEST_LINE = 64 * 1024 * 1024
+"""Bytes. A page of base64 images fits; a file without line breaks does not fill the memory."""
+
+_SHOWN = 2_000
+"""Characters of an unusable line that its failure row repeats."""
+
+
+def read_line(number: int, line: bytes) -> Request | Unusable | None:
+    """The request in *line*, or why there is none; None for a blank line."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        seen = line[error.start]
+        return unusable(number, line, f"not UTF-8: byte 0x{seen:02x} at column {error.start + 1}")
+    text = text.strip(" \t\r\n\v\f")
+    if not text:
+        return None
+    try:
+        return _request(number, text)
+    except json.JSONDecodeError as error:
+        return unusable(number, line, f"not JSON: {error.msg} at column {error.pos + 1}")
+    except RecursionError:
+        return unusable(number, line, "not usable: nested too deeply")
+    except ValueError as error:
+        return unusable(number, line, str(error))
+
+
+def unusable(number: int, line: bytes, message: str) -> Unusable:
+    """A row's worth of a line that cannot be a request."""
+    text = line[: 4 * _SHOWN].decode("utf-8", errors="backslashreplace").strip()
+    if len(text) > _SHOWN:
+        text = f"{text[:_SHOWN]}... ({len(line):,} bytes)"
+    return Unusable(number, json.dumps(text).encode(), f"line {number}: {message}")
+
+
+def _request(number: int, text: str) -> Request:
+    if text[0] == "[":
+        return _from_row(number, text)
+    if text[0] != "{":
+        splice.parse(text)
+        raise ValueError("not a request: it must be a JSON object, a batch line or a results row")
+    if '"metadata"' not in text and '"custom_id"' not in text:
+        body = splice.parse(text)
+        if "metadata" not in body:
+            return Request(number, body, text.encode())
+    pieces = splice.members(text)
+    keys = {piece.key for piece in pieces}
+    if "custom_id" in keys and ("body" in keys or "url" in keys):
+        return _from_batch(number, pieces)
+    return _from_object(number, pieces)
+
+
+def _from_object(number: int, pieces: list[splice.Piece]) -> Request:
+    kept = [piece for piece in pieces if piece.key != "metadata"]
+    metadata = next((piece for piece in reversed(pieces) if piece.key == "metadata"), None)
+    return Request(
+        number,
+        {piece.key or "": piece.value for piece in kept},
+        splice.joined(kept).encode(),
+        metadata.value if metadata else None,
+        metadata.text.encode() if metadata else None,
+    )
+
+
+def _from_batch(number: int, pieces: list[splice.Piece]) -> Request:
+    line = {piece.key: piece for piece in pieces}
+    body, custom_id = line.get("body"), line["custom_id"].value
+    if body is None or not isinstance(body.value, dict):
+        raise ValueError("not a batch request: its body is not an object")
+    if not isinstance(custom_id, str):
+        raise ValueError(f"not a batch request: custom_id is not a string but {custom_id!r}")
+    if "method" in line and line["method"].value != "POST":
+        raise ValueError(f"not a batch request: method is not POST but {line['method'].value!r}")
+    url = line["url"].value if "url" in line else None
+    if url is not None and not (isinstance(url, str) and url.startswith("/")):
+        # A whole URL could name another host, and the key is for one.
+        raise ValueError(f"not a batch request: url is not a path such as /v1/... but {url!r}")
+    metadata = {"custom_id": custom_id}
+    spelled = '{"custom_id": ' + line["custom_id"].text + "}"
+    text = body.text.encode()
+    return Request(number, body.value, text, metadata, spelled.encode(), custom_id, url)
+
+
+def _from_row(number: int, text: str) -> Request:
+    row = splice.elements(text)
+    if not row or not isinstance(row[0].value, dict):
+        raise ValueError("not a results row: its first element is not a request body")
+    inner = _from_object(number, splice.members(row[0].text))
+    given = third_element(row)
+    if given is None:
+        return inner
+    return Request(number, inner.body, inner.raw_body, given.value, given.text.encode())
+
+
+def third_element(row: list[splice.Piece]) -> splice.Piece | None:
+    """The metadata of a row; the null that only holds the place before a fourth is none."""
+    if len(row) < 3 or (len(row) > 3 and row[2].value is None):
+        return None
+    return row[2]
+
+
+def metadata_of(row: list[splice.Piece]) -> Any:
+    """The metadata's value, None where the row has none."""
+    third = third_element(row)
+    return third.value if third else None

@@ -1,0 +1,209 @@
+"""Check what the user gave before anything is sent: each fault gets one line and exit code 2."""
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import ip_address
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from request_engine.address import Address
+from request_engine.errors import BadInput
+from request_engine.provider import Provider
+
+Chosen = TypeVar("Chosen")
+
+
+def limit(value: object, flag: str) -> float | None:
+    """A limit a minute above 0; None for `none`, a service without such a limit."""
+    if value is None or str(value).strip().lower() == "none":
+        return None
+    return _positive(value, flag, "a number above 0, or none for no limit")
+
+
+def seconds(value: object, flag: str, *, zero: bool = False) -> float:
+    """A time above 0, or with *zero* at least 0."""
+    if zero and _finite(value) == 0.0:
+        return 0.0
+    return _positive(value, flag, f"a number of seconds, {'0 or more' if zero else 'above 0'}")
+
+
+def count(value: object, flag: str) -> int:
+    """A whole number of at least 1."""
+    number = _positive(value, flag, "a whole number, 1 or more")
+    if number != int(number):
+        raise BadInput(f"{flag} is {value}, but it must be a whole number, 1 or more")
+    return int(number)
+
+
+def logging_level(value: object) -> int:
+    """A level of `logging`, by name or number."""
+    text = str(value).strip().upper()
+    level = int(text) if text.isdigit() else logging.getLevelNamesMapping().get(text)
+    if level is None:
+        names = "DEBUG, INFO, WARNING, ERROR or a number"
+        raise BadInput(f"--logging_level is {value}, but it must be {names}")
+    return level
+
+
+def choice(name: str, known: Mapping[str, Chosen], flag: str) -> Chosen:
+    """The one of *known* called *name*."""
+    if name not in known:
+        raise BadInput(f"{flag} is {name}, but it must be {' or '.join(known)}")
+    return known[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Who is asked, and where."""
+
+    provider: Provider
+    parts: SplitResult
+    address: Address
+
+    @property
+    def shown(self) -> str:
+        """The URL without anything secret that may be in it."""
+        host = self.parts.netloc.rpartition("@")[2]
+        return f"{self.parts.scheme}://{host}{self.parts.path}"
+
+
+def service(providers: Sequence[Provider], name: str | None, request_url: str | None) -> Service:
+    """The service that *name*, *request_url* or both mean. One of them may be None."""
+    if name is not None:
+        chosen = provider(providers, name)
+        request_url = request_url or chosen.base_url
+        if request_url is None:
+            raise BadInput(f"--provider {chosen.name} has no URL of its own: give --request_url")
+    elif request_url is None:
+        raise BadInput("give --request_url, or --provider")
+    parts = url(request_url)
+    if name is None:
+        chosen = next(one for one in providers if one.matches(parts))
+    base = urlsplit(chosen.base_url or "").path.rstrip("/")
+    is_base = name is not None or (bool(base) and parts.path.rstrip("/") == base)
+    return Service(chosen, parts, Address(chosen, request_url, base_allowed=is_base))
+
+
+def url(text: str) -> SplitResult:
+    """The parts of an http or https URL with a host."""
+    if any(sign.isspace() for sign in text):
+        raise BadInput(f"--request_url has a blank or a line break in it: {text!r}")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise BadInput(f"--request_url {text} is not a URL: {error}") from None
+    if parts.scheme not in ("http", "https"):
+        what = f"begins with {parts.scheme}://" if "://" in text else "has no scheme"
+        raise BadInput(f"--request_url {text} {what}: write https://... or http://...")
+    if not parts.hostname:
+        raise BadInput(f"--request_url {text} has no host, as in https://api.example.com/v1/...")
+    return parts
+
+
+def provider(providers: Sequence[Provider], name: str) -> Provider:
+    """The provider called *name*."""
+    asked = name.strip().lower().replace("-", "_")
+    names = {known: one for one in providers for known in (one.name, *one.aliases)}
+    if asked not in names:
+        every = ", ".join(one.name for one in providers)
+        raise BadInput(f"there is no provider {name!r}{nearest(asked, names)} (there are {every})")
+    return names[asked]
+
+
+def key(
+    given: str | None, chosen: Provider, request_url: SplitResult, environ: Mapping[str, str]
+) -> str | None:
+    """The key to use. A known service's own variable serves only that service's hosts."""
+    found, source = given, "--api_key"
+    if not found:
+        for source in chosen.key_variables:
+            if found := environ.get(source):
+                break
+    if not found:
+        if not chosen.key_needed or _local(request_url):
+            return None
+        where = " or ".join(chosen.key_variables)
+        raise BadInput(f"no key for {chosen.name}: set {where}, or give --api_key")
+    for sign in found:
+        if sign.isspace() or not sign.isprintable() or not sign.isascii():
+            raise BadInput(
+                f"the key from {source} has {_name(sign)} in it: copy it again, without quotes"
+            )
+    return found
+
+
+def paths(requests_path: str, save_path: str | None, errors_path: str | None) -> str:
+    """Where the results go. BadInput if that is a directory, or a file that is read as well."""
+    if save_path is None:
+        if requests_path == "-":
+            raise BadInput("requests from standard input need --save_filepath")
+        save_path = _default_save_path(requests_path)
+    named = [("--requests_filepath", requests_path), ("--save_filepath", save_path)]
+    if errors_path is not None:
+        named.append(("--errors_filepath", errors_path))
+    for at, (flag, path) in enumerate(named):
+        if at and os.path.isdir(path):
+            raise BadInput(f"{flag} {path} is a directory, but it must be a file")
+        for other, taken in named[:at]:
+            if _same_file(path, taken):
+                raise BadInput(f"{flag} and {other} are the same file, {path}")
+        parent = os.path.dirname(os.path.abspath(path))
+        if at and not os.path.isdir(parent):
+            raise BadInput(f"{flag} {path}: there is no folder {parent}")
+    return save_path
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint at the names most like *word*, empty if none is."""
+    close = get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def _positive(value: object, flag: str, wanted: str) -> float:
+    number = _finite(value)
+    if number is None or number <= 0:
+        raise BadInput(f"{flag} is {value}, but it must be {wanted}")
+    return number
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(str(value).replace("_", ""))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _local(parts: SplitResult) -> bool:
+    """Whether the host is this machine or one in a private network."""
+    host = parts.hostname or ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith((".local", ".localhost")) or "." not in host
+    return address.is_private or address.is_loopback
+
+
+def _default_save_path(path: str) -> str:
+    for ending in (".jsonl.gz", ".jsonl", ".gz"):
+        if path.endswith(ending):
+            return path[: -len(ending)] + "_results.jsonl"
+    return path + "_results.jsonl"
+
+
+def _same_file(one: str, other: str) -> bool:
+    if os.path.exists(one) and os.path.exists(other):
+        return os.path.samefile(one, other)
+    return os.path.abspath(one) == os.path.abspath(other)
+
+
+def _name(sign: str) -> str:
+    names = {" ": "a space", "\n": "a line break", "\r": "a line break", "\t": "a tab"}
+    return names.get(sign, f"the character U+{ord(sign):04X}")

@@ -1,0 +1,215 @@
+"""What the engine asks of a service. Answers are facts on the class or short pure methods.
+
+A provider never sends, sleeps, counts attempts or writes. Instances hold no state.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import SplitResult
+
+from request_engine import judgement, retry_after, splice
+from request_engine.encodings import Encode
+from request_engine.judgement import ServiceError
+from request_engine.records import Failure, Kind, Outcome, Reply, Request, Success, Usage
+
+SHOWN = 2_000
+"""Characters of an unusable answer that its failure keeps."""
+
+Wall = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How a service limits, as far as that shapes how we send."""
+
+    burst_seconds: float = 10.0
+    """How many seconds' worth may go at once after an idle spell; 0 where limits are also
+    enforced by the second."""
+    max_concurrent: int | None = None
+    """Requests in flight that the service allows; None where it states no number."""
+    charges_ceiling: bool = False
+    """Whether max_tokens is charged in full, whatever the answer's length."""
+    inputs_per_request: int | None = None
+    """Most texts in one embeddings request."""
+
+
+class Provider:
+    """A service, or a family of them. See `providers/__init__.py` for how to add one."""
+
+    name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    hosts: ClassVar[tuple[str, ...]] = ()
+    """Host names; a leading dot stands for any name that ends so."""
+    key_variables: ClassVar[tuple[str, ...]] = ()
+    """Environment variables that may hold the key, the first one found is used."""
+    key_needed: ClassVar[bool] = True
+    base_url: ClassVar[str | None] = None
+    """What `--provider NAME` alone means; None where every user has a URL of their own."""
+    profile: ClassVar[Profile] = Profile()
+    endpoints: ClassVar[tuple[str, ...]] = ()
+    """Endings of the paths it serves; each names an endpoint."""
+    codes: ClassVar[Mapping[str, Kind]] = {}
+    """Error codes in lower case, for what they mean here and not everywhere."""
+    overruling: ClassVar[tuple[tuple[str, Kind], ...]] = ()
+    """Words of a message, in lower case, that count for more than its code."""
+    phrases: ClassVar[tuple[tuple[str, Kind], ...]] = ()
+    """Words of a message, in lower case, that count where no code tells."""
+    statuses: ClassVar[Mapping[int, Kind]] = {}
+    finish_reasons: ClassVar[Mapping[str, Kind]] = {}
+    """Why an answer ended, where that makes it a failure."""
+
+    def matches(self, url: SplitResult) -> bool:
+        """Whether *url* is one of this service's, judged by its host, never by a substring."""
+        host = url.hostname or ""
+        return any(host == one or (one[0] == "." and host.endswith(one)) for one in self.hosts)
+
+    def endpoint_of_path(self, path: str) -> str | None:
+        """The endpoint that the URL path *path* is one of; None for the path of a base URL."""
+        path = path.rstrip("/")
+        return next((one for one in self.endpoints if path.endswith("/" + one)), None)
+
+    def endpoint_of_body(self, body: Mapping[str, Any]) -> str:
+        """The endpoint that *body* is for, judged by its keys."""
+        raise NotImplementedError
+
+    def path(self, base: str, endpoint: str, body: Mapping[str, Any]) -> str:
+        """The path of *endpoint* under the path *base* of a base URL."""
+        return f"{base.rstrip('/')}/{endpoint}"
+
+    def headers(self, api_key: str | None) -> dict[str, str]:
+        """What identifies us to the service."""
+        return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+    def wire_body(self, request: Request, api_key: str | None) -> bytes:
+        """What is sent; the user's own bytes unless the service wants an envelope."""
+        return request.raw_body
+
+    def prompt_tokens(self, body: Mapping[str, Any], endpoint: str, encode: Encode) -> int:
+        """Tokens of what *body* asks."""
+        raise NotImplementedError
+
+    def completion_tokens(self, body: Mapping[str, Any], endpoint: str) -> int:
+        """Most tokens that the answers to *body* can take, or a guess where it sets no bound."""
+        raise NotImplementedError
+
+    def usage(self, payload: Mapping[str, Any]) -> Usage | None:
+        """What the service counted, None if it does not say."""
+        raise NotImplementedError
+
+    def judge_answer(self, payload: dict[str, Any]) -> tuple[Kind, str] | None:
+        """What is wrong with a reply that states no error; None if it is an answer."""
+        return None
+
+    def read(self, reply: Reply, wall: Wall = time.time) -> Outcome:
+        """Judge *reply*. Never raises, whatever came back.
+
+        *wall* gives the time of day in seconds since 1970, for hints that are dates.
+        """
+        try:
+            text = reply.content.decode("utf-8-sig")
+            payload = splice.parse_reply(text.strip())
+        except (ValueError, RecursionError):
+            return self._unreadable(reply, wall)
+        error = judgement.error_in(payload)
+        if error is not None or not 200 <= reply.status < 300:
+            return self.failure(reply, payload, error, wall)
+        if not isinstance(payload, dict):
+            return self._bad(reply, f"the answer is not a JSON object but {_named(payload)}")
+        wrong = self.judge_answer(payload)
+        if wrong is not None:
+            return self._wrong(reply, payload, wrong, wall)
+        return Success(splice.reply_text(text, payload).encode(), self.usage(payload))
+
+    def failure(
+        self, reply: Reply, payload: Any, error: ServiceError | None, wall: Wall
+    ) -> Failure:
+        """The failure that *reply* means by its *error*, or by its status alone."""
+        error = error or judgement.flat_error_in(payload)
+        kind = self.kind(reply.status, error)
+        message = error.message if error else f"the service answered {reply.status} without a word"
+        if 300 <= reply.status < 400:
+            target = reply.headers.get("location", "elsewhere")
+            message = f"the service redirects to {target}: give that as the URL if it is right"
+        paid = reply.status < 300
+        return Failure(
+            kind,
+            message,
+            reply.status,
+            wait=self.wait(reply, message, wall) if kind in _WAITING else None,
+            raw=_start(reply.content) if paid else None,
+            usage=self._usage_in(payload) if paid else None,
+        )
+
+    def kind(self, status: int, error: ServiceError | None) -> Kind:
+        """What a reply with *status* and *error* means for the request and for the run."""
+        return judgement.kind_of(
+            status,
+            error,
+            overruling=self.overruling,
+            codes=self.codes,
+            phrases=self.phrases,
+            statuses=self.statuses,
+        )
+
+    def wait(self, reply: Reply, message: str, wall: Wall) -> float | None:
+        """Seconds the service asks us to wait; None if it does not say."""
+        return retry_after.wait(reply.headers, message, wall)
+
+    def _wrong(
+        self, reply: Reply, payload: dict[str, Any], wrong: tuple[Kind, str], wall: Wall
+    ) -> Failure:
+        flat = judgement.flat_error_in(payload)
+        kind, message = wrong
+        if flat is not None and kind is Kind.BAD_ANSWER:
+            kind, message = self.kind(reply.status, flat), flat.message
+        return Failure(
+            kind,
+            message,
+            reply.status,
+            wait=self.wait(reply, message, wall) if kind in _WAITING else None,
+            raw=_start(reply.content),
+            usage=self._usage_in(payload),
+        )
+
+    def _unreadable(self, reply: Reply, wall: Wall) -> Failure:
+        """Not JSON: a page of some proxy, nothing at all, or an answer that was cut off."""
+        text = _start(reply.content)
+        if not 200 <= reply.status < 300:
+            error = ServiceError(" ".join(_title(text).split())) if text else None
+            return self.failure(reply, None, error, wall)
+        if not text or text.startswith("<"):
+            page = f"an HTML page ({_title(text)})" if text else "an empty answer"
+            return Failure(Kind.TRANSIENT, f"{page} instead of JSON", reply.status, raw=text)
+        return self._bad(reply, "the answer is not valid JSON")
+
+    def _bad(self, reply: Reply, message: str) -> Failure:
+        return Failure(Kind.BAD_ANSWER, message, reply.status, raw=_start(reply.content))
+
+    def _usage_in(self, payload: Any) -> Usage | None:
+        return self.usage(payload) if isinstance(payload, dict) else None
+
+
+_WAITING = frozenset({Kind.RATE_LIMIT, Kind.TRANSIENT})
+
+
+def number(value: Any) -> int:
+    """A count from the service's JSON; 0 for what is none."""
+    whole = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if whole and 0 <= value < 1e15 else 0
+
+
+def _start(content: bytes) -> str:
+    return content[: 4 * SHOWN].decode("utf-8", errors="replace").strip()[:SHOWN]
+
+
+def _title(text: str) -> str:
+    lowered = text.lower()
+    start, end = lowered.find("<title>"), lowered.find("</title>")
+    return text[start + 7 : end].strip()[:200] if 0 <= start < end else text[:200]
+
+
+def _named(payload: Any) -> str:
+    names = {type(None): "null", list: "a list", str: "a string", bool: "true or false"}
+    return names.get(type(payload), "a number")

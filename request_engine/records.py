@@ -1,0 +1,106 @@
+"""What travels along the path: a request, the reply to it, and the outcome that is judged from it.
+
+line -> Request -> Reply -> Success | Failure -> row
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """Why an attempt failed, which alone decides what is done about it (README, "Failures")."""
+
+    RATE_LIMIT = "rate_limit"
+    TRANSIENT = "transient"
+    BAD_REQUEST = "bad_request"
+    CONTENT_FILTER = "content_filter"
+    BAD_ANSWER = "bad_answer"
+    AUTH = "auth"
+    QUOTA = "quota"
+    MODEL_CONFIG = "model_config"
+
+
+HOPELESS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.MODEL_CONFIG})
+"""Kinds that every other line of the run would meet as well."""
+
+RETRIED = frozenset({Kind.RATE_LIMIT, Kind.TRANSIENT, Kind.BAD_ANSWER})
+"""Kinds for which another attempt can end differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One line of work. `raw_body` and `raw_metadata` are the user's own bytes, on one line."""
+
+    number: int
+    body: dict[str, Any]
+    raw_body: bytes
+    metadata: Any = None
+    raw_metadata: bytes | None = None
+    custom_id: str | None = None
+    url: str | None = None
+    """The path a batch line names for itself; None means the run's own URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A line that cannot be a request. It costs exactly itself: one failure row saying why."""
+
+    number: int
+    raw_body: bytes
+    """The line as a JSON string, shortened if it is very long."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, unjudged. Header names are looked up without regard to case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens the service says it counted; `prompt` includes cached, `completion` reasoning."""
+
+    prompt: int = 0
+    completion: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """A usable answer. `response` and `extra` are JSON on one line, ready for the row."""
+
+    response: bytes
+    usage: Usage | None = None
+    extra: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt that gave no usable answer, and the attempts that failed before it."""
+
+    kind: Kind
+    message: str
+    status: int | None = None
+    attempt: int = 1
+    wait: float | None = None
+    """Seconds the service asks us to wait."""
+    raw: str | None = None
+    """The start of an answer that may have been paid for and could not be used."""
+    sent: bool = True
+    """False when the request certainly never reached the service."""
+    timed_out: bool = False
+    """True when time ran out after sending: it may have been executed and billed."""
+    usage: Usage | None = None
+    earlier: tuple["Failure", ...] = ()
+
+
+Outcome = Success | Failure

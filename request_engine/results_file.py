@@ -1,0 +1,173 @@
+"""The results file: the journal of a run, and the only thing a later run resumes from."""
+
+import os
+import shutil
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import IO
+
+from request_engine.errors import BadInput
+from request_engine.identity import Fingerprints
+from request_engine.rows import RowFormat
+
+_COPIED = 1 << 20
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What an earlier run left in the file."""
+
+    answered: Fingerprints = field(default_factory=Fingerprints)
+    """Each answered request, with the offset of its row."""
+    failed: int = 0
+    unreadable: int = 0
+
+
+class ResultsFile:
+    """Rows appended one whole line at a time."""
+
+    def __init__(self, path: str, spelling: RowFormat) -> None:
+        """Open *path* for appending, creating it. BadInput when it cannot be written."""
+        self.path = path
+        self.format = spelling
+        self._open()
+
+    def _open(self) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        try:
+            self._descriptor = os.open(self.path, flags, 0o644)
+        except OSError as error:
+            raise BadInput(f"{self.path} cannot be written: {error.strerror}") from None
+        self._end = os.fstat(self._descriptor).st_size
+
+    def close(self) -> None:
+        """Bring what was written to the disk and close."""
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    def append(self, row: bytes) -> int:
+        """Write *row* with one call (more only if the system takes less); returns its offset."""
+        offset = self._end
+        left = memoryview(row)
+        try:
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except OSError:
+            os.ftruncate(self._descriptor, offset)  # no part of a row stays behind
+            raise
+        self._end += len(row)
+        return offset
+
+    def recover(self) -> Earlier:
+        """Read what an earlier run left, and take the rows of failed requests out.
+
+        A last line without its end was torn off by a crash: ended if it is a whole row, else
+        moved to `<path>.torn`. Rows that cannot be read are left alone and counted.
+        """
+        self._mend_tail()
+        earlier = Earlier()
+        failures: list[tuple[int, int]] = []
+        removed = 0
+        for offset, line in self._lines():
+            try:
+                found = self.format.read(line)
+            except (ValueError, RecursionError):
+                earlier.unreadable += 1
+                continue
+            if found.succeeded:
+                earlier.answered.add(found.content, offset - removed)
+            else:
+                failures.append((offset, len(line)))
+                removed += len(line)
+        if failures:
+            self._cut_out(failures)
+        earlier.failed = len(failures)
+        return earlier
+
+    def put_in_order(self, offsets: "array[int]") -> None:
+        """Rewrite the file with the rows at *offsets* in that order, and any others behind them.
+
+        An offset of -1 stands for a request without a row.
+        """
+        wanted = array("q", (offset for offset in offsets if offset >= 0))
+        ascending = array("q", sorted(wanted))
+        if wanted == ascending:
+            return
+        with self._rewritten() as (old, new):
+            for offset in wanted:
+                old.seek(offset)
+                new.write(old.readline())
+            following = iter(ascending)
+            known = next(following, -1)
+            for offset, line in self._lines():
+                if offset == known:
+                    known = next(following, -1)
+                else:
+                    new.write(line)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        offset = 0
+        with open(self.path, "rb") as file:
+            for line in file:
+                if line.strip():
+                    yield offset, line
+                offset += len(line)
+
+    def _mend_tail(self) -> None:
+        tail = self._unended()
+        if not tail:
+            return
+        try:
+            self.format.read(tail)
+        except (ValueError, RecursionError):
+            with open(self.path + ".torn", "ab") as torn:
+                torn.write(tail + b"\n")
+            self._end -= len(tail)
+            os.ftruncate(self._descriptor, self._end)
+        else:
+            self.append(b"\n")
+
+    def _unended(self) -> bytes:
+        """The bytes behind the last line end."""
+        tail, at = b"", self._end
+        with open(self.path, "rb") as file:
+            while at > 0 and b"\n" not in tail:
+                step = min(_COPIED, at)
+                at -= step
+                file.seek(at)
+                tail = file.read(step) + tail
+        return tail[tail.rfind(b"\n") + 1 :]
+
+    def _cut_out(self, spans: list[tuple[int, int]]) -> None:
+        with self._rewritten() as (old, new):
+            for offset, length in spans:
+                _copy(old, new, offset - old.tell())
+                old.seek(length, os.SEEK_CUR)
+            _copy(old, new, self._end - old.tell())
+
+    @contextmanager
+    def _rewritten(self) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+        """The file to read and its successor to write; whoever looks sees one or the other."""
+        beside = f"{self.path}.rewriting"
+        try:
+            with open(self.path, "rb") as old, open(beside, "wb") as new:
+                yield old, new
+                new.flush()
+                os.fsync(new.fileno())
+            shutil.copymode(self.path, beside)
+        except BaseException:
+            with suppress(OSError):
+                os.remove(beside)
+            raise
+        os.close(self._descriptor)
+        os.replace(beside, self.path)
+        self._open()
+
+
+def _copy(old: IO[bytes], new: IO[bytes], count: int) -> None:
+    while count:
+        part = old.read(min(_COPIED, count))
+        new.write(part)
+        count -= len(part)

@@ -1,0 +1,120 @@
+"""Run a whole file: read a request when there is room for it, send it, write its row.
+
+requests file -> claim (answered before?) -> budget.acquire -> send -> journal
+"""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from request_engine.budget import Budget, Reservation
+from request_engine.errors import Stopped
+from request_engine.journal import Journal
+from request_engine.records import Failure, Kind, Outcome, Request, Unusable
+from request_engine.stopping import Abandoned, Stopping
+from request_engine.tally import Tally
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[Request, int, Reservation], Awaitable[Outcome]]
+CountTokens = Callable[[Request], int]
+
+_YIELD_EVERY = 100
+"""Lines read between two turns of the event loop, so that a long resume blocks nothing."""
+
+
+class Run:
+    """One pass over a stream of requests. Use it once."""
+
+    def __init__(
+        self,
+        send: Send,
+        count_tokens: CountTokens,
+        budget: Budget,
+        journal: Journal,
+        stopping: Stopping,
+        tally: Tally,
+    ) -> None:
+        """*count_tokens* says what one attempt of a request may take of the budget."""
+        self._send = send
+        self._count_tokens = count_tokens
+        self._budget = budget
+        self._journal = journal
+        self._stopping = stopping
+        self._tally = tally
+        self._open: set[asyncio.Task[None]] = set()
+        # Those that wait for another attempt hold no slot, but do hold memory.
+        self._most_open = 2 * budget.max_concurrent + 100
+        self._one_done = asyncio.Event()
+        self._bug: BaseException | None = None
+
+    async def run(self, requests: AsyncIterator[Request | Unusable]) -> None:
+        """Give every request its row, or as many as can be before something stops the run."""
+        try:
+            try:
+                await self._admit_all(requests)
+            except Abandoned:
+                pass
+            except Stopped as unreadable:
+                self._stopping.stop(str(unreadable))
+            await self._drain()
+        finally:
+            for task in self._open:
+                task.cancel()
+            await asyncio.gather(*self._open, return_exceptions=True)
+        if self._bug is not None:
+            raise self._bug
+
+    async def _admit_all(self, requests: AsyncIterator[Request | Unusable]) -> None:
+        for count in itertools.count(1):
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            with self._stopping.resting():
+                request = await anext(requests, None)
+            if request is None:
+                return
+            if isinstance(request, Unusable):
+                self._finish(request, Failure(Kind.BAD_REQUEST, request.message))
+            elif self._journal.claim(request):
+                self._tally.answered_before += 1
+            else:
+                await self._admit(request)
+
+    async def _admit(self, request: Request) -> None:
+        tokens = self._count_tokens(request)
+        with self._stopping.resting():
+            while len(self._open) >= self._most_open:
+                self._one_done.clear()
+                await self._one_done.wait()
+            reservation = await self._budget.acquire(tokens)
+        task = asyncio.create_task(self._carry(request, tokens, reservation))
+        self._open.add(task)
+        task.add_done_callback(self._forget)
+
+    async def _carry(self, request: Request, tokens: int, reservation: Reservation) -> None:
+        try:
+            outcome = await self._send(request, tokens, reservation)
+        except Abandoned:
+            return
+        self._finish(request, outcome)
+        self._stopping.judge(outcome)
+
+    def _finish(self, request: Request | Unusable, outcome: Outcome) -> None:
+        try:
+            self._journal.write(request, outcome)
+        except OSError as error:
+            self._stopping.stop(f"the results cannot be written: {error.strerror}")
+        else:
+            self._tally.finish(request, outcome)
+
+    async def _drain(self) -> None:
+        while self._open:
+            await asyncio.wait(tuple(self._open))
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        self._open.discard(task)
+        self._one_done.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._bug = self._bug or error
+            self._stopping.stop(f"a fault in the program: {error!r}")

@@ -1,0 +1,126 @@
+"""Carry one request from its first reservation to its outcome.
+
+attempt -> success                        the outcome
+        -> failure worth another attempt  back off -> acquire -> attempt
+        -> refused for speed              pause everybody -> acquire -> attempt
+        -> failure for good               the outcome
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from request_engine.address import Address
+from request_engine.backoff import backoff
+from request_engine.budget import Budget, Reservation
+from request_engine.provider import Provider, Wall
+from request_engine.records import RETRIED, Failure, Kind, Outcome, Reply, Request, Success
+from request_engine.redaction import Redaction
+from request_engine.stopping import Stopping
+from request_engine.tally import Tally
+
+Post = Callable[[str, bytes], Awaitable[Reply | Failure]]
+
+MOST_BAD_ANSWERS = 3
+"""Attempts that may end in an answer that was paid for and cannot be used."""
+MOST_TIMEOUTS = 3
+"""Attempts that may time out after sending: each may have been executed and billed."""
+
+
+class Sender:
+    """What all requests of a run share while they are sent."""
+
+    def __init__(
+        self,
+        *,
+        provider: Provider,
+        post: Post,
+        address: Address,
+        api_key: str | None,
+        budget: Budget,
+        stopping: Stopping,
+        tally: Tally,
+        max_attempts: int,
+        wall: Wall = time.time,
+    ) -> None:
+        """*post* sends bytes to a URL; *wall* is the time of day in seconds since 1970."""
+        self._provider = provider
+        self._post = post
+        self._address = address
+        self._api_key = api_key
+        self._budget = budget
+        self._stopping = stopping
+        self._tally = tally
+        self._max_attempts = max_attempts
+        self._wall = wall
+        self._redaction = Redaction(api_key)
+
+    def __repr__(self) -> str:
+        return f"<Sender to {self._provider.name}>"
+
+    async def send(self, request: Request, tokens: int, reservation: Reservation) -> Outcome:
+        """Attempt *request*, whose first attempt of *tokens* is reserved, until it is decided.
+
+        Abandoned is raised when the run stops while the request only waits for its next attempt.
+        """
+        failures: list[Failure] = []
+        while True:
+            outcome = await self._attempt(request, reservation)
+            if isinstance(outcome, Success):
+                return outcome
+            if outcome.kind is Kind.RATE_LIMIT:
+                self._pause(reservation, outcome)
+            else:
+                failures.append(replace(outcome, attempt=len(failures) + 1))
+                if not self._worth_another(failures):
+                    return replace(failures[-1], earlier=tuple(failures[:-1]))
+                with self._stopping.resting():
+                    await asyncio.sleep(max(backoff(len(failures)), outcome.wait or 0.0))
+            with self._stopping.resting():
+                reservation = await self._budget.acquire(tokens)
+
+    async def _attempt(self, request: Request, reservation: Reservation) -> Outcome:
+        self._tally.attempts += 1
+        try:
+            wire_body = self._provider.wire_body(request, self._api_key)
+            reply = await self._post(self._address.url(request), wire_body)
+            outcome = reply if isinstance(reply, Failure) else self._read(reply)
+            self._settle(reservation, outcome)
+        finally:
+            # Cancelled in flight: what was reserved stays spent.
+            self._budget.settle(reservation, None, admitted=True)
+        outcome = self._redaction.outcome(outcome)
+        self._tally.attempted(outcome, reservation.tokens)
+        return outcome
+
+    def _read(self, reply: Reply) -> Outcome:
+        return self._provider.read(reply, self._wall)
+
+    def _settle(self, reservation: Reservation, outcome: Outcome) -> None:
+        """Correct what was reserved by what was used, where that is known."""
+        if outcome.usage is not None:
+            used = None if self._provider.profile.charges_ceiling else outcome.usage.total
+        elif isinstance(outcome, Failure):
+            executed = outcome.sent and (outcome.timed_out or outcome.kind is Kind.BAD_ANSWER)
+            used = None if executed else 0
+        else:
+            used = None
+        refused = isinstance(outcome, Failure) and outcome.kind is Kind.RATE_LIMIT
+        self._budget.settle(reservation, used, admitted=not refused)
+        if not refused and not (isinstance(outcome, Failure) and not outcome.sent):
+            self._stopping.admitted()
+
+    def _pause(self, reservation: Reservation, refusal: Failure) -> None:
+        seconds = self._budget.pause(reservation, refusal.wait)
+        now = asyncio.get_running_loop().time()
+        self._stopping.refused(now, seconds, refusal.message)
+
+    def _worth_another(self, failures: list[Failure]) -> bool:
+        last = failures[-1]
+        if last.kind not in RETRIED or len(failures) >= self._max_attempts:
+            return False
+        if last.kind is Kind.BAD_ANSWER:
+            bad = sum(failure.kind is Kind.BAD_ANSWER for failure in failures)
+            return bad < MOST_BAD_ANSWERS
+        return sum(failure.timed_out for failure in failures) < MOST_TIMEOUTS

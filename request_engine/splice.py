@@ -1,0 +1,127 @@
+"""Take JSON apart without re-spelling it: values to read, the writer's own text to pass on.
+
+No JSON library gives back what it was given (big integers, float spellings, duplicate keys), so
+what is passed on is always a slice of the original text.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+_past_space = re.compile(r"[ \t\n\r]*").match
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One element of an array, or one member of an object, as a value and as its own text."""
+
+    key: str | None
+    value: Any
+    text: str
+    member: str
+    """The text with its key, as it stands in the object."""
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _long_integer(digits: str) -> int | float:
+    """Python refuses integers past 4,300 digits; their text passes through all the same."""
+    return int(digits) if len(digits) <= 4_300 else float(digits)
+
+
+_strict = json.JSONDecoder(parse_constant=_refuse, parse_int=_long_integer)
+_lenient = json.JSONDecoder(parse_int=_long_integer)
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON *text*; ValueError (or RecursionError) says what is wrong with it."""
+    return _strict.decode(text)
+
+
+def parse_reply(text: str) -> Any:
+    """Like `parse`, but lets NaN and Infinity through, which some services write in logprobs."""
+    return _lenient.decode(text)
+
+
+def one_line(text: str) -> str:
+    """Valid JSON *text* without line breaks: inside strings JSON has none, so only layout goes."""
+    return text.replace("\r", " ").replace("\n", " ").strip(" \t")
+
+
+def reply_text(text: str, value: Any) -> str:
+    """The row's spelling of a reply: its own text, or a rewrite where that is not JSON.
+
+    NaN and Infinity become null, as in JavaScript, so that one such number does not make the row
+    unreadable to everything but Python.
+    """
+    if "NaN" in text or "Infinity" in text:
+        try:
+            parse(text)
+        except ValueError:
+            return json.dumps(_finite(value), ensure_ascii=True)
+    return one_line(text)
+
+
+def elements(text: str) -> list[Piece]:
+    """The elements of the JSON array *text*."""
+    return list(_pieces(text, "[", "]"))
+
+
+def members(text: str) -> list[Piece]:
+    """The members of the JSON object *text*, duplicates included."""
+    return list(_pieces(text, "{", "}"))
+
+
+def joined(pieces: list[Piece]) -> str:
+    """An object of *pieces* as they were spelled."""
+    return "{" + ", ".join(piece.member for piece in pieces) + "}"
+
+
+def _pieces(text: str, opening: str, closing: str) -> Iterator[Piece]:
+    at = _skip(text, 0)
+    _expect(text, at, opening)
+    at = _skip(text, at + 1)
+    while text[at : at + 1] != closing:
+        start, key = at, None
+        if opening == "{":
+            _expect(text, at, '"')
+            key, at = _strict.raw_decode(text, at)
+            at = _skip(text, at)
+            _expect(text, at, ":")
+            at = _skip(text, at + 1)
+        value, end = _strict.raw_decode(text, at)
+        yield Piece(key, value, text[at:end], text[start:end])
+        at = _skip(text, end)
+        if text[at : at + 1] == closing:
+            break
+        _expect(text, at, ",")
+        at = _skip(text, at + 1)
+        if text[at : at + 1] == closing:
+            raise json.JSONDecodeError("Illegal trailing comma", text, at)
+    if _skip(text, at + 1) != len(text):
+        raise json.JSONDecodeError("Extra data", text, at + 1)
+
+
+def _skip(text: str, at: int) -> int:
+    match = _past_space(text, at)
+    return match.end() if match else at
+
+
+def _expect(text: str, at: int, sign: str) -> None:
+    if text[at : at + 1] != sign:
+        raise json.JSONDecodeError(f"Expecting {sign!r}", text, at)
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            return None
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list():
+            return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,90 @@
+"""What a run came to, in the words that close it."""
+
+from dataclasses import dataclass
+
+from request_engine.tally import Cause, Tally
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A finished, or stopped, run."""
+
+    tally: Tally
+    seconds: float
+    save_filepath: str
+    errors_filepath: str | None = None
+    stopped: str | None = None
+    """Why it ended early; None when every request has its row."""
+    interrupted: bool = False
+    unwritten: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Requests that have their row, those of earlier runs included."""
+        return self.tally.finished + self.tally.answered_before
+
+    def exit_code(self, *, strict: bool = False) -> int:
+        """0 ended, 1 with failures if *strict*, 3 stopped early, 130 interrupted (README)."""
+        if self.interrupted:
+            return 130
+        if self.stopped is not None:
+            return 3
+        return 1 if strict and self.tally.failed else 0
+
+    def lines(self) -> list[str]:
+        """The closing lines: causes of failures first, what matters most last."""
+        said = [*self._causes(), *self._billing()]
+        if self.stopped is not None:
+            said.append(f"Stopped early: {self.stopped}")
+        if self.unwritten:
+            said.append(f"{self.unwritten:,} rows could not be written and are lost with this run")
+        said.append(self._counts())
+        if self.stopped is not None:
+            said.append("Run the same command again to go on from here.")
+        return said
+
+    def _causes(self) -> list[str]:
+        causes = sorted(self.tally.causes.values(), key=lambda cause: -cause.count)
+        said = [_cause(cause) for cause in causes[:_SHOWN]]
+        if len(causes) > _SHOWN:
+            rest = sum(cause.count for cause in causes[_SHOWN:])
+            said.append(f"  {rest:,} more failed for {len(causes) - _SHOWN} other reasons")
+        return [f"{self.tally.failed:,} requests failed:", *said] if said else []
+
+    def _billing(self) -> list[str]:
+        tally = self.tally
+        if not tally.maybe_billed:
+            return []
+        return [
+            f"{tally.maybe_billed:,} attempts timed out after they were sent: up to "
+            f"{tally.maybe_billed_tokens:,} tokens may have been billed without an answer"
+        ]
+
+    def _counts(self) -> str:
+        tally = self.tally
+        said = f"{tally.succeeded:,} answered, {tally.failed:,} failed"
+        if tally.answered_before:
+            said += f", {tally.answered_before:,} answered before"
+        if tally.tokens:
+            said += f"; {tally.prompt_tokens:,} + {tally.completion_tokens:,} tokens"
+        said += f"; {tally.refusals:,} refusals for speed (429) in {tally.attempts:,} attempts"
+        said += f"; {_time(self.seconds)}. Results: {self.save_filepath}"
+        if self.errors_filepath is not None and tally.failed:
+            said += f", failures: {self.errors_filepath}"
+        return said
+
+
+def _cause(cause: Cause) -> str:
+    status = f" {cause.status}" if cause.status is not None else ""
+    message = cause.example if len(cause.example) <= 200 else cause.example[:200] + "..."
+    return f"  {cause.count:,} x {cause.kind}{status}, such as line {cause.number}: {message}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,78 @@
+"""What a run has done so far, counted once here for the display, the log and the summary."""
+
+import re
+from dataclasses import dataclass, field
+
+from request_engine.records import HOPELESS, Failure, Kind, Outcome, Request, Success, Unusable
+
+_MOST_CAUSES = 50
+_digits = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+@dataclass(slots=True)
+class Cause:
+    """Failed requests that failed alike."""
+
+    kind: Kind
+    status: int | None
+    example: str
+    number: int
+    """Line of the example in the requests file."""
+    count: int = 0
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one run."""
+
+    answered_before: int = 0
+    failed_before: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    attempts: int = 0
+    refusals: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    maybe_billed: int = 0
+    """Attempts that timed out after sending: they may have been executed and billed."""
+    maybe_billed_tokens: int = 0
+    last_hopeless: Failure | None = None
+    causes: dict[tuple[str, int | None, str], Cause] = field(default_factory=dict)
+
+    @property
+    def finished(self) -> int:
+        """Requests of this run that have their row."""
+        return self.succeeded + self.failed
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def attempted(self, outcome: Outcome, reserved: int) -> None:
+        """Count one attempt by what came of it."""
+        if outcome.usage is not None:
+            self.prompt_tokens += outcome.usage.prompt
+            self.completion_tokens += outcome.usage.completion
+        if isinstance(outcome, Failure):
+            if outcome.kind is Kind.RATE_LIMIT:
+                self.refusals += 1
+            if outcome.timed_out:
+                self.maybe_billed += 1
+                self.maybe_billed_tokens += reserved
+
+    def finish(self, request: Request | Unusable, outcome: Outcome) -> None:
+        """Count one request that has its row."""
+        if isinstance(outcome, Success):
+            self.succeeded += 1
+            return
+        self.failed += 1
+        if outcome.kind in HOPELESS:
+            self.last_hopeless = outcome
+        alike = _digits.sub("#", outcome.message)[:120]
+        key = (outcome.kind, outcome.status, alike)
+        if key not in self.causes and len(self.causes) >= _MOST_CAUSES:
+            key = (outcome.kind, None, "other")
+        cause = self.causes.setdefault(
+            key, Cause(outcome.kind, key[1], outcome.message, request.number)
+        )
+        cause.count += 1
