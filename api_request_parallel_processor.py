@@ -12,12 +12,14 @@ import importlib
 import importlib.util
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from request_engine.command_line import CommandLine
     from request_engine.summary import Summary
 
@@ -105,11 +107,12 @@ def command_line() -> "CommandLine":
 
     line = CommandLine(
         prog=PROG,
-        description="Run a JSONL file of requests through an LLM API, as fast as its limits allow."
-        "\nRunning the same command again goes on where it stopped: nothing answered is sent twice.",
-        epilog="exit codes: 0 every line has its row, 1 some failed (with --strict), 2 the command, "
-        "a file\nor the key was wrong, 3 stopped early, 130 interrupted; after 3 and 130 run it "
-        "again to go on",
+        description="Run a JSONL file of requests through an LLM API, as fast as its limits "
+        "allow.\nRunning the same command again goes on where it stopped: nothing answered is sent "
+        "twice.",
+        epilog="exit codes: 0 every line has its row, 1 some failed (with --strict), 2 the "
+        "command, a file\nor the key was wrong, 3 stopped early, 130 interrupted; after 3 and 130 "
+        "run it again to go on",
     )
     files = line.add_argument_group("files")
     files.add_argument(
@@ -225,6 +228,14 @@ def command_line() -> "CommandLine":
     return line
 
 
+def fastest_loop() -> "Callable[[], AbstractEventLoop] | None":
+    """uvloop's event loop if it is installed (`pip install .[fast]`), else asyncio's own."""
+    if not importlib.util.find_spec("uvloop"):
+        return None
+    factory: Callable[[], AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
+    return factory
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: run what *arguments* ask for and return the exit code."""
     from request_engine.command_line import complain
@@ -236,9 +247,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from request_engine.errors import BadInput, Stopped
 
     try:
-        summary = asyncio.run(
-            process_api_requests_from_file(**asked, show_progress=True, stop_on_signals=True)
-        )
+        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+            summary = runner.run(
+                process_api_requests_from_file(**asked, show_progress=True, stop_on_signals=True)
+            )
     except BadInput as wrong:
         complain(PROG, str(wrong))
         return 2

@@ -48,7 +48,7 @@ class Allowance:
         """Seconds until *amount* may be spent: exactly, if nothing changes before. 0 means now."""
         self._age(now)
         self._end_loan(now)
-        return max(0.0, self._room_at(now, amount) - now, self._paid_at - self._leeway(now) - now)
+        return max(0.0, self._room_at(now, amount) - now, self._turn_at(now) - now)
 
     def spend(self, now: float, amount: float) -> Spending:
         """Spend *amount*, which `wait` must just have allowed."""
@@ -98,6 +98,11 @@ class Allowance:
             if surplus <= _ROUNDING:
                 return self._leaves_at(spending)
         return now
+
+    def _turn_at(self, now: float) -> float:
+        """When those before are paid off, or at least nearly so; at the latest with the loan."""
+        turn = self._paid_at - self._leeway(now)
+        return min(turn, self._loan_ends) if now < self._loan_ends else turn
 
     def _pace(self, now: float) -> float:
         """What is paid off a second."""

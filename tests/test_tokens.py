@@ -467,10 +467,10 @@ def every_count(body: Any) -> list[int]:
 
 
 FAMILIAR = """
-    messages content role name type text refusal thinking image_url url detail source data tool_calls
-    function function_call arguments tools functions parameters properties enum items anyOf $defs
-    description input instructions system output summary input_schema model n max_tokens custom
-    media_type
+    messages content role name type text refusal thinking image_url url detail source data
+    tool_calls function function_call arguments tools functions parameters properties enum items
+    anyOf $defs description input instructions system output summary input_schema model n
+    max_tokens custom media_type
 """
 KEYS = st.sampled_from(FAMILIAR.split())
 SCALARS = st.one_of(

@@ -14,7 +14,6 @@ from . import LocalEndpoint, serving
 from .command import run
 from .flags import Asked, read
 
-
 _CONNECTIONS = 16_000
 """A connection each for the requests in flight of the largest rehearsal."""
 
