@@ -21,6 +21,10 @@ _COMPLETIONS_BOUND = 16
 _ANSWERS = ("choices", "data", "output", "content", "results")
 
 
+_messages_images = partial(image_tokens.count, image_tokens.GridRule(28, 1568, 1568))
+"""Images in the Messages shape: its documentation counts cells of 28 pixels."""
+
+
 class OpenAICompatible(Provider):
     """What a compatible service inherits; it adds its name, hosts and key, and where it differs."""
 
@@ -44,7 +48,7 @@ class OpenAICompatible(Provider):
             case "responses":
                 return tokens.responses_tokens(body, encode, images)
             case "messages":
-                return tokens.messages_tokens(body, encode, images)
+                return tokens.messages_tokens(body, encode, _messages_images)
         return tokens.chat_tokens(body, encode, images)
 
     def completion_tokens(self, body: Mapping[str, Any], endpoint: str) -> int:

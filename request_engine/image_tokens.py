@@ -89,22 +89,6 @@ class GridRule:
         return min(self.budget, _cells(self.longest_side, self.longest_side, self.cell))
 
 
-@dataclass(frozen=True, slots=True)
-class AreaRule:
-    """One token for so many pixels, in an image fitted to its limits."""
-
-    pixels_per_token: int
-    longest_side: int
-    budget: int
-
-    def tokens(self, width: int, height: int, detail: str) -> int:
-        width, height = _fit(width, height, self.longest_side)
-        return min(self.budget, _ceil_div(width * height, self.pixels_per_token))
-
-    def upper_bound(self, detail: str) -> int:
-        return self.tokens(self.longest_side, self.longest_side, detail)
-
-
 def count(rule: Rule, url: str, detail: str) -> int:
     """Tokens of the image at *url*: by its size when the URL holds the image, else the most."""
     size = image_size(url)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from providers.openai_images import GPT_4O, IMAGE_RULES, rule_for
 from request_engine.image_tokens import (
-    AreaRule,
     GridRule,
     PatchRule,
     Rule,
@@ -117,10 +116,6 @@ def test_patches_cost_what_the_guide_says(
         (GridRule(28, 1568, 1568), 281, 57, 11 * 3),
         (GridRule(28, 1568, 1568), 3136, 280, 56 * 5),
         (GridRule(28, 1568, 1568), 4000, 4000, 1568),
-        (AreaRule(750, 1568, 1600), 1000, 750, 1000),
-        (AreaRule(750, 1568, 1600), 10, 10, 1),
-        (AreaRule(750, 1568, 1600), 3136, 1500, 1568),
-        (AreaRule(750, 1568, 1600), 4000, 4000, 1600),
     ],
 )
 def test_areas_cost_a_token_a_cell_up_to_the_cap(
@@ -140,7 +135,6 @@ def test_areas_cost_a_token_a_cell_up_to_the_cap(
         (PatchRule(1, 2500, 2048, 512, 10_000), "low", 256),
         (PatchRule(1, 2500, 2048, 512, 10_000), "original", 10_000),
         (GridRule(28, 1568, 1568), "auto", 1568),
-        (AreaRule(750, 1568, 1600), "auto", 1600),
     ],
 )
 def test_a_remote_image_reserves_the_upper_bound(rule: Rule, detail: str, expected: int) -> None:
@@ -151,7 +145,6 @@ RULES: list[Rule] = [
     *(rule for _, rule in IMAGE_RULES),
     GridRule(28, 1568, 1568),
     GridRule(28, 2576, 4784),
-    AreaRule(750, 1568, 1600),
 ]
 SIDES = st.one_of(st.integers(1, 5000), st.integers(1, 2**32 - 1))
 

@@ -1,0 +1,89 @@
+"""A service that answers from a script, through the engine's own seam."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from providers.any_other import AnyOther
+from request_engine.address import Address
+from request_engine.budget import Budget
+from request_engine.records import Failure, Kind, Reply, Request
+from request_engine.send import Sender
+from request_engine.stopping import Stopping
+from request_engine.tally import Tally
+
+URL = "http://localhost/v1/chat/completions"
+
+
+def answer(text: str = "yes", **usage: int) -> Reply:
+    """A chat answer."""
+    payload = {"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}
+    if usage:
+        payload["usage"] = usage
+    return Reply(200, {}, json.dumps(payload).encode())
+
+
+def error(status: int, message: str = "no", code: str | None = None, **headers: str) -> Reply:
+    """An error as OpenAI-compatible services spell it."""
+    body = {"error": {"message": message, "code": code}}
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, named, json.dumps(body).encode())
+
+
+def reset() -> Failure:
+    """What the transport makes of a connection that was closed."""
+    return Failure(Kind.TRANSIENT, "the connection was closed before the answer")
+
+
+def timeout() -> Failure:
+    """What the transport makes of an answer that does not come."""
+    return Failure(Kind.TRANSIENT, "no complete answer in 600 s", timed_out=True)
+
+
+def request(number: int = 1, text: str = "hi", metadata: Any = None) -> Request:
+    """A chat request as it is read from line *number*."""
+    body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    raw = None if metadata is None else json.dumps(metadata).encode()
+    return Request(number, body, json.dumps(body).encode(), metadata, raw)
+
+
+class Service:
+    """Everything a request is sent with, and what was sent."""
+
+    def __init__(
+        self,
+        replies: list[Reply | Failure] | Callable[[bytes], Reply | Failure],
+        *,
+        max_attempts: int = 5,
+        max_wait: float = 3_600.0,
+        api_key: str | None = None,
+        **limits: Any,
+    ) -> None:
+        self.sent: list[bytes] = []
+        self._replies = replies
+        self.budget = Budget(
+            **{"requests_per_minute": None, "tokens_per_minute": None, "max_concurrent": 100}
+            | limits
+        )
+        self.stopping = Stopping(max_wait)
+        self.tally = Tally()
+        self.sender = Sender(
+            provider=AnyOther(),
+            post=self.post,
+            address=Address(AnyOther(), URL, base_allowed=False),
+            api_key=api_key,
+            budget=self.budget,
+            stopping=self.stopping,
+            tally=self.tally,
+            max_attempts=max_attempts,
+        )
+
+    async def post(self, url: str, wire_body: bytes) -> Reply | Failure:
+        self.sent.append(wire_body)
+        if callable(self._replies):
+            return self._replies(wire_body)
+        return self._replies[min(len(self.sent), len(self._replies)) - 1]
+
+    async def send(self, asked: Request, tokens: int = 10) -> Any:
+        """The outcome of *asked*."""
+        return await self.sender.send(asked, tokens, await self.budget.acquire(tokens))

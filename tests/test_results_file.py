@@ -1,0 +1,292 @@
+"""The results file is the journal: whole rows only, and it tells what is done."""
+
+import json
+import os
+from array import array
+
+import pytest
+
+from request_engine.errors import BadInput
+from request_engine.identity import Fingerprints, content_id
+from request_engine.journal import Journal
+from request_engine.lines import read_line
+from request_engine.records import Failure, Kind, Request, Success
+from request_engine.results_file import ResultsFile
+from request_engine.rows import FORMATS
+
+ROWS = FORMATS["rows"]
+BOOM = Failure(Kind.TRANSIENT, "boom", 500, earlier=(Failure(Kind.TRANSIENT, "first"),))
+
+
+def asked(number: int, text: str = '{"model": "m", "input": %d}') -> Request:
+    request = read_line(number, (text % number if "%" in text else text).encode())
+    assert isinstance(request, Request)
+    return request
+
+
+def answered(text: str = '{"ok": 1}') -> Success:
+    return Success(text.encode())
+
+
+def lines(path) -> list:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def opened(path, **settings) -> Journal:
+    return Journal(ResultsFile(str(path), ROWS), **settings)
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "row"),
+    [
+        ('{"a": 1}', answered(), '[{"a": 1}, {"ok": 1}]'),
+        ('{"a": 1, "metadata": {"id": 7}}', answered(), '[{"a": 1}, {"ok": 1}, {"id": 7}]'),
+        ('{"metadata": null, "a": 1}', answered(), '[{"a": 1}, {"ok": 1}, null]'),
+        ('{"metadata": 0, "a": 1}', answered(), '[{"a": 1}, {"ok": 1}, 0]'),
+        ('{"metadata": false, "a": 1}', answered(), '[{"a": 1}, {"ok": 1}, false]'),
+        ('{"metadata": {}, "a": 1}', answered(), '[{"a": 1}, {"ok": 1}, {}]'),
+        (
+            '{"a": 1}',
+            Success(b'{"ok": 1}', extra=b'{"credits_total": "20$"}'),
+            '[{"a": 1}, {"ok": 1}, null, {"credits_total": "20$"}]',
+        ),
+        (
+            '{"a": 1, "metadata": [1]}',
+            Success(b'{"ok": 1}', extra=b"{}"),
+            '[{"a": 1}, {"ok": 1}, [1], {}]',
+        ),
+        (
+            '{"n": 12345678901234567890, "t": 1.10, "t": 1E-7, "metadata": 1.0}',
+            answered('{"big":98765432109876543210,"f":2.50}'),
+            '[{"n": 12345678901234567890, "t": 1.10, "t": 1E-7}, '
+            '{"big":98765432109876543210,"f":2.50}, 1.0]',
+        ),
+    ],
+)
+def test_rows_are_spelled_with_the_users_and_the_services_own_bytes(line, outcome, row):
+    assert ROWS.row(read_line(1, line.encode()), outcome) == row.encode() + b"\n"
+
+
+def test_a_failed_row_lists_its_attempts():
+    row = json.loads(ROWS.row(asked(1), BOOM))
+
+    assert row[1] == [
+        {"kind": "transient", "message": "first", "status": None, "attempt": 1},
+        {"kind": "transient", "message": "boom", "status": 500, "attempt": 1},
+    ]
+
+
+def test_P2_a_second_run_finds_what_is_done_and_takes_failures_out(tmp_path):
+    path = tmp_path / "r.jsonl"
+    first = opened(path)
+    first.write(asked(1), answered())
+    first.write(asked(2), BOOM)
+    first.write(asked(3), answered())
+    first.close()
+
+    second = opened(path)
+    claimed = [second.claim(asked(number)) for number in (1, 2, 3)]
+    second.close()
+
+    assert claimed == [True, False, True]
+    assert (second.answered_before, second.failed_before) == (2, 1)
+    assert [row[0]["input"] for row in lines(path)] == [1, 3]
+
+
+def test_P11_identity_is_the_content_and_not_its_spelling_or_place(tmp_path):
+    path = tmp_path / "r.jsonl"
+    first = opened(path)
+    first.write(asked(1, '{"a": 1, "b": [1, 2], "metadata": {"x": 1, "y": "\\u00e9"}}'), answered())
+    first.close()
+
+    second = opened(path)
+    respelled = asked(9, '{"metadata": {"y": "é", "x": 1}, "b":[1,2],"a":1}')
+    edited = asked(9, '{"a": 1, "b": [1, 3], "metadata": {"x": 1, "y": "é"}}')
+    other_metadata = asked(9, '{"a": 1, "b": [1, 2], "metadata": {"x": 2, "y": "é"}}')
+
+    assert not second.claim(edited)
+    assert not second.claim(other_metadata)
+    assert second.claim(respelled)
+    assert not second.claim(respelled)
+    second.close()
+
+
+def test_P11_equal_lines_are_separate_jobs(tmp_path):
+    """Two answers serve the first two of three equal lines."""
+    path = tmp_path / "r.jsonl"
+    first = opened(path)
+    first.write(asked(1, '{"a": 1}'), answered())
+    first.write(asked(2, '{"a": 1}'), answered())
+    first.close()
+
+    second = opened(path)
+    assert [second.claim(asked(number, '{"a": 1}')) for number in (1, 2, 3)] == [True, True, False]
+    second.close()
+
+
+def test_a_torn_last_line_is_set_aside_and_the_next_row_is_whole(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'[{"a": 1}, {"ok": 1}]\n[{"a": 2}, {"o')
+    journal = opened(path)
+    journal.write(asked(3, '{"a": 3}'), answered())
+    journal.close()
+
+    assert [row[0]["a"] for row in lines(path)] == [1, 3]
+    assert (tmp_path / "r.jsonl.torn").read_bytes() == b'[{"a": 2}, {"o\n'
+
+
+def test_a_whole_last_line_without_its_end_is_ended(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'[{"a": 1}, {"ok": 1}]')
+    journal = opened(path)
+    assert journal.claim(asked(1, '{"a": 1}'))
+    journal.write(asked(2, '{"a": 2}'), answered())
+    journal.close()
+
+    assert [row[0]["a"] for row in lines(path)] == [1, 2]
+
+
+def test_lines_that_are_no_rows_are_left_alone_and_counted(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'not a row\n[{"a": 1}, {"ok": 1}]\n{"x": 1}\n')
+    journal = opened(path)
+    journal.close()
+
+    assert (journal.unreadable, journal.answered_before) == (2, 1)
+    assert path.read_bytes().startswith(b"not a row\n")
+
+
+def test_ordered_rows_follow_the_requests_with_what_was_there_before(tmp_path):
+    path = tmp_path / "r.jsonl"
+    first = opened(path)
+    for number in (4, 2):
+        first.write(asked(number), answered())
+    first.close()
+
+    second = opened(path, ordered=True)
+    for number in (5, 1, 4, 2, 3):
+        if not second.claim(asked(number)):
+            second.write(asked(number), answered() if number != 3 else BOOM)
+    second.close()
+
+    assert [row[0]["input"] for row in lines(path)] == [1, 2, 3, 4, 5]
+
+
+def test_ordering_keeps_rows_that_match_no_request_behind_the_others(tmp_path):
+    path = tmp_path / "r.jsonl"
+    first = opened(path)
+    for number in (9, 2, 1):
+        first.write(asked(number), answered())
+    first.close()
+
+    second = opened(path, ordered=True)
+    assert [second.claim(asked(number)) for number in (1, 2)] == [True, True]
+    second.close()
+
+    assert [row[0]["input"] for row in lines(path)] == [1, 2, 9]
+    assert second.unclaimed == 1
+
+
+def test_failures_can_have_a_file_of_their_own_and_are_taken_out_of_it_too(tmp_path):
+    good, bad = tmp_path / "r.jsonl", tmp_path / "errors.jsonl"
+
+    def both() -> Journal:
+        return Journal(ResultsFile(str(good), ROWS), ResultsFile(str(bad), ROWS))
+
+    first = both()
+    first.write(asked(1), answered())
+    first.write(asked(2), BOOM)
+    first.close()
+    assert [row[0]["input"] for row in lines(good)] == [1]
+    assert [row[0]["input"] for row in lines(bad)] == [2]
+
+    second = both()
+    second.close()
+    assert second.failed_before == 1
+    assert lines(bad) == []
+
+
+def test_a_full_disk_leaves_no_part_of_a_row_and_the_row_is_written_when_there_is_room(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "r.jsonl"
+    journal = opened(path)
+    journal.write(asked(1), answered())
+    real, calls = os.write, []
+
+    def full(descriptor, data):
+        calls.append(len(data))
+        if len(calls) == 1:
+            return real(descriptor, data[:5])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        journal.write(asked(2), answered())
+    assert [row[0]["input"] for row in lines(path)] == [1]
+    assert journal.unwritten == 1
+
+    monkeypatch.setattr(os, "write", real)
+    journal.close()
+    assert [row[0]["input"] for row in lines(path)] == [1, 2]
+    assert journal.unwritten == 0
+
+
+def test_a_short_write_is_completed(tmp_path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:3]))
+    journal = opened(tmp_path / "r.jsonl")
+    journal.write(asked(1), answered())
+    journal.close()
+
+    assert [row[0]["input"] for row in lines(tmp_path / "r.jsonl")] == [1]
+
+
+def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path):
+    with pytest.raises(BadInput, match="cannot be written"):
+        ResultsFile(str(tmp_path / "no" / "such" / "folder.jsonl"), ROWS)
+
+
+def test_batch_rows_are_those_of_the_batch_api_and_resume_as_well(tmp_path):
+    path, batch = tmp_path / "b.jsonl", FORMATS["batch"]
+    line = '{"custom_id": "a-1", "method": "POST", "url": "/v1/embeddings", "body": {"input": "x"}}'
+    first = Journal(ResultsFile(str(path), batch))
+    first.write(asked(1, line), answered('{"data": []}'))
+    first.write(asked(2, line.replace("a-1", "a-2")), BOOM)
+    first.close()
+    rows = lines(path)
+
+    assert rows[0]["custom_id"] == "a-1"
+    assert rows[0]["error"] is None
+    assert rows[0]["response"]["status_code"] == 200
+    assert rows[0]["response"]["body"] == {"data": []}
+    assert rows[1]["error"] == {"code": "transient", "message": "boom"}
+
+    second = Journal(ResultsFile(str(path), batch))
+    assert second.claim(asked(1, line))
+    assert not second.claim(asked(2, line.replace("a-1", "a-2")))
+    second.close()
+    assert len(lines(path)) == 1
+
+
+def test_fingerprints_are_a_multiset_that_gives_the_earliest_first():
+    held = Fingerprints()
+    ids = [content_id({"n": number % 1_000}, None) for number in range(5_000)]
+    for position, content in enumerate(ids):
+        held.add(content, position)
+
+    taken = [held.take(content) for content in ids]
+
+    assert taken == list(range(5_000))
+    assert len(held) == 0
+    assert held.take(ids[0]) is None
+
+
+def test_fingerprints_cost_little_memory():
+    """At most 48 bytes an entry while growing, with 16 of them in use."""
+    held = Fingerprints()
+    for number in range(10_000):
+        held.add(content_id(number, None), number)
+
+    assert isinstance(held._keys, array)
+    assert held._keys.itemsize * len(held._keys) * 2 <= 48 * 10_000 * 1.2

@@ -1,0 +1,259 @@
+"""A whole run: one row a line, bounded, and stopped when going on makes no sense."""
+
+import asyncio
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import Service, answer, error, request
+from virtual_time import run
+
+from request_engine.journal import Journal
+from request_engine.records import Unusable
+from request_engine.results_file import ResultsFile
+from request_engine.rows import FORMATS
+from request_engine.run import Run
+
+
+async def stream(items):
+    for item in items:
+        yield item
+
+
+class Work:
+    """A run over *items* against a scripted service."""
+
+    def __init__(self, path, service, items):
+        self.service = service
+        self.journal = Journal(ResultsFile(str(path), FORMATS["rows"]))
+        self.items = items
+        self.run = Run(
+            service.sender.send,
+            lambda asked: 10,
+            service.budget,
+            self.journal,
+            service.stopping,
+            service.tally,
+        )
+
+    async def done(self):
+        try:
+            await self.run.run(stream(self.items))
+        finally:
+            self.journal.close()
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def texts(path):
+    return [row[0]["messages"][0]["content"] for row in rows(path)]
+
+
+def many(count):
+    return [request(number, f"text {number}") for number in range(1, count + 1)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(outcomes=st.lists(st.sampled_from([200, 400, 429, 500, None]), max_size=60))
+def test_P2_every_line_read_gives_exactly_one_row(tmp_path_factory, outcomes):
+    """Whatever the service does in whatever order, and with lines that are no requests."""
+    path = tmp_path_factory.mktemp("run") / "r.jsonl"
+    replies = {200: answer(), 400: error(400), 429: error(429), 500: error(500)}
+    seen: dict[bytes, int] = {}
+
+    def reply(body):
+        seen[body] = seen.get(body, 0) + 1
+        wanted = outcomes[int(json.loads(body)["messages"][0]["content"])]
+        return replies[wanted] if wanted != 429 or seen[body] == 1 else answer()
+
+    items = [
+        Unusable(number, json.dumps(f"line {number}").encode(), "not JSON")
+        if outcome is None
+        else request(number, str(number))
+        for number, outcome in enumerate(outcomes)
+    ]
+
+    async def scenario():
+        await Work(path, Service(reply, max_attempts=2), items).done()
+
+    run(scenario())
+    found = sorted(
+        row[0] if isinstance(row[0], str) else f"line {row[0]['messages'][0]['content']}"
+        for row in rows(path)
+    )
+    assert found == sorted(f"line {number}" for number in range(len(outcomes)))
+    assert max(seen.values(), default=0) <= 2
+
+
+def test_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(tmp_path):
+    """With 4 slots, at most 4 are sent at once, and reading keeps to a bounded distance."""
+    read, most = [], []
+
+    async def items():
+        for one in many(500):
+            read.append(one)
+            yield one
+
+    async def scenario():
+        service = Service([answer()], max_concurrent=4)
+
+        async def slow(url, wire_body):
+            most.append(service.budget.in_flight)
+            assert len(read) - service.tally.finished <= 4 + 1
+            await asyncio.sleep(1)
+            return answer()
+
+        service.sender._post = slow
+        work = Work(tmp_path / "r.jsonl", service, [])
+        await work.run.run(items())
+        work.journal.close()
+        return asyncio.get_running_loop().time()
+
+    assert run(scenario()) == pytest.approx(125.0)
+    assert max(most) == 4
+
+
+def test_an_outage_does_not_pile_up_requests_without_bound(tmp_path):
+    """Backing off holds no slot, but at most twice the slots and a hundred wait at once."""
+    read = []
+
+    async def items():
+        for one in many(5_000):
+            read.append(one)
+            yield one
+
+    async def scenario():
+        service = Service([error(503)], max_concurrent=10)
+        work = Work(tmp_path / "r.jsonl", service, [])
+        task = asyncio.create_task(work.run.run(items()))
+        await asyncio.sleep(3)
+        open_now = len(read) - service.tally.finished
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        work.journal.close()
+        return open_now
+
+    assert run(scenario()) <= 2 * 10 + 100 + 1
+
+
+def test_retries_do_not_starve_new_work_nor_new_work_retries(tmp_path):
+    """The first request fails twice and is answered long before the last of 200."""
+    path = tmp_path / "r.jsonl"
+    failures = {b"text 1": 2}
+
+    def reply(body):
+        text = json.loads(body)["messages"][0]["content"].encode()
+        failures[text] = failures.get(text, 0) - 1
+        return error(500) if failures[text] >= 0 else answer()
+
+    async def scenario():
+        await Work(path, Service(reply, requests_per_minute=60), many(200)).done()
+
+    run(scenario())
+    assert 1 <= texts(path).index("text 1") <= 25
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (error(401, "Incorrect API key provided"), "the key was refused (401): Incorrect API key"),
+        (error(402, "Insufficient Balance"), "out of money or quota (402): Insufficient Balance"),
+        (error(404, "no such model", "model_not_found"), "not there (404): no such model"),
+    ],
+)
+def test_what_every_line_would_meet_stops_the_run_after_a_few(tmp_path, reply, words):
+    """A hundred lines and a wrong key: three are sent, and the reason is the service's own."""
+    path = tmp_path / "r.jsonl"
+
+    async def scenario():
+        service = Service([reply], max_concurrent=1)
+        await Work(path, service, many(100)).done()
+        return service
+
+    service = run(scenario())
+    assert words in service.stopping.reason
+    assert len(service.sent) <= 4
+    assert len(rows(path)) <= 4
+
+
+def test_a_wrong_model_on_some_lines_costs_those_lines(tmp_path):
+    """As long as others succeed in between, the run goes on."""
+    path = tmp_path / "r.jsonl"
+
+    def reply(body):
+        odd = int(json.loads(body)["messages"][0]["content"].split()[1]) % 2
+        return error(404, code="model_not_found") if odd else answer()
+
+    async def scenario():
+        service = Service(reply, max_concurrent=1)
+        await Work(path, service, many(50)).done()
+        return service.stopping.reason
+
+    assert run(scenario()) is None
+    assert len(rows(path)) == 50
+
+
+def test_a_stopped_run_is_finished_by_the_next_and_nothing_answered_is_sent_again(tmp_path):
+    path = tmp_path / "r.jsonl"
+
+    async def stopped():
+        service = Service([answer()], requests_per_minute=60)
+        work = Work(path, service, many(100))
+        asyncio.get_running_loop().call_later(30, service.stopping.stop, "enough")
+        await work.done()
+        return len(service.sent)
+
+    async def resumed():
+        service = Service([answer()])
+        await Work(path, service, many(100)).done()
+        return len(service.sent), service.tally.answered_before
+
+    sent_first = run(stopped())
+    sent_second, before = run(resumed())
+    assert 20 <= sent_first < 100
+    assert sent_first + sent_second == 100
+    assert before == sent_first
+    assert sorted(texts(path)) == sorted(f"text {number}" for number in range(1, 101))
+
+
+def test_a_fault_of_our_own_is_not_swallowed(tmp_path):
+    async def scenario():
+        service = Service([answer()])
+
+        async def broken(asked, tokens, reservation):
+            raise ZeroDivisionError("ours")
+
+        work = Work(tmp_path / "r.jsonl", service, many(3))
+        work.run._send = broken
+        await work.done()
+
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        run(scenario())
+
+
+def test_a_full_disk_stops_admission_and_keeps_the_answers(tmp_path):
+    """What is in flight comes home, is kept, and is written once there is room again."""
+    path = tmp_path / "r.jsonl"
+
+    async def scenario():
+        service = Service([answer()], max_concurrent=3)
+        work = Work(path, service, many(100))
+        whole, calls = work.journal._results.append, []
+
+        def full(row):
+            calls.append(row)
+            if 10 <= len(calls) <= 12:
+                raise OSError(28, "No space left on device")
+            return whole(row)
+
+        work.journal._results.append = full
+        await work.done()
+        return service, len(service.sent)
+
+    service, sent = run(scenario())
+    assert "No space left" in service.stopping.reason
+    assert sent <= 13
+    assert len(rows(path)) == sent
