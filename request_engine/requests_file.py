@@ -31,6 +31,7 @@ class RequestsFile:
         self._regular = stat.S_ISREG(mode.st_mode)
         self._size = mode.st_size
         if self._regular and path != "-" and not self._size:
+            self._raw.close()
             raise BadInput(f"{path} is empty: it should hold one JSON request a line")
         self._stream: IO[bytes] = self._raw
         if path.endswith(".gz"):

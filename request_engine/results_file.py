@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,7 +41,11 @@ class ResultsFile:
             self._descriptor = os.open(self.path, flags, 0o644)
         except OSError as error:
             raise BadInput(f"{self.path} cannot be written: {error.strerror}") from None
-        self._end = os.fstat(self._descriptor).st_size
+        state = os.fstat(self._descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            os.close(self._descriptor)
+            raise BadInput(f"{self.path} is not a regular file, and results need one")
+        self._end = state.st_size
 
     def close(self) -> None:
         """Bring what was written to the disk and close."""
