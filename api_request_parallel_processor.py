@@ -63,9 +63,10 @@ async def process_api_requests_from_file(
     is sent; Stopped when the run ends early, with everything answered so far in the file.
     """
     asked = dict(locals())  # the parameters, and nothing else yet
+    from request_engine import logs
     from request_engine.job import Job
 
-    set_logging(asked.pop("logging_level"))
+    logs.show(asked.pop("logging_level"))
     if request_url is None and provider is None:
         asked["request_url"] = COOKBOOK_URL
     return await Job(**asked).run(find_providers().PROVIDERS)
@@ -91,14 +92,6 @@ def find_providers() -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def set_logging(level: int | str) -> None:
-    """Let the log be seen from *level* on, unless the program at hand has set its own up."""
-    from request_engine import preflight
-
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("request_engine").setLevel(preflight.logging_level(level))
 
 
 def command_line() -> "CommandLine":

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from request_engine import tokens
 from request_engine.encodings import Encode
-from request_engine.provider import Profile
+from request_engine.provider import Profile, number
 from request_engine.records import Kind, Usage
 
 from .openai_compatible import UNBOUNDED, OpenAICompatible, image_tokens_of
@@ -98,8 +98,8 @@ class Aliyun(OpenAICompatible):
     def usage(self, payload: Mapping[str, Any]) -> Usage | None:
         counted = super().usage(payload)
         if counted is not None and not counted.total:
-            native = payload["usage"].get("total_tokens")  # native embeddings tell nothing else
-            return Usage(native if isinstance(native, int) else 0)
+            # Native embeddings tell nothing else.
+            return Usage(number(payload["usage"].get("total_tokens")))
         return counted
 
     def judge_answer(self, payload: dict[str, Any]) -> tuple[Kind, str] | None:

@@ -1,4 +1,7 @@
-"""DeepInfra: https://deepinfra.com/docs, compatible under /v1/openai, native under /v1/inference."""
+"""DeepInfra: https://deepinfra.com/docs
+
+OpenAI-compatible under /v1/openai, native under /v1/inference/MODEL.
+"""
 
 from collections.abc import Mapping
 from typing import Any

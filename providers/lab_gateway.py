@@ -59,8 +59,7 @@ class LabGateway(OpenAICompatible):
         inner = super().read(replace(reply, content=raw.encode("utf-8", "replace")), wall)
         if not isinstance(inner, Success):
             return _worth_its_attempts(inner)
-        told = {name: envelope[name] for name in _CREDITS if name in envelope}
-        return replace(inner, extra=json.dumps(told).encode())
+        return replace(inner, extra=_credits(envelope))
 
 
 def _upstream(endpoint: str, body: Mapping[str, Any]) -> str:
@@ -75,6 +74,12 @@ def _envelope(reply: Reply) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return envelope if isinstance(envelope, dict) else {}
+
+
+def _credits(envelope: Mapping[str, Any]) -> bytes | None:
+    given = {name: envelope[name] for name in _CREDITS if name in envelope}
+    told = {name: value for name, value in given.items() if isinstance(value, str | int | float)}
+    return json.dumps(splice.finite(told)).encode() if told else None
 
 
 def _without_echo(reply: Reply, envelope: Mapping[str, Any]) -> Reply:

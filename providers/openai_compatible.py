@@ -29,7 +29,11 @@ class OpenAICompatible(Provider):
     """What a compatible service inherits; it adds its name, hosts and key, and where it differs."""
 
     endpoints: ClassVar[tuple[str, ...]] = (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES)
-    finish_reasons: ClassVar[Mapping[str, Kind]] = {"content_filter": Kind.CONTENT_FILTER}
+    finish_reasons: ClassVar[Mapping[str, Kind]] = {
+        "content_filter": Kind.CONTENT_FILTER,
+        "refusal": Kind.CONTENT_FILTER,
+        "error": Kind.BAD_ANSWER,
+    }
 
     def endpoint_of_body(self, body: Mapping[str, Any]) -> str:
         if "messages" in body:
@@ -65,15 +69,14 @@ class OpenAICompatible(Provider):
         return usage_of(counted) if isinstance(counted, dict) else None
 
     def judge_answer(self, payload: dict[str, Any]) -> tuple[Kind, str] | None:
-        answer = next((payload[key] for key in _ANSWERS if payload.get(key)), None)
-        if answer is None:
-            return Kind.BAD_ANSWER, "there is no answer in the reply: no choices, data or output"
         reasons = _finish_reasons(payload)
         for reason, kind in self.finish_reasons.items():
             if reasons and all(one == reason for one in reasons):
                 return kind, f"the service ended the answer with {reason}"
+        if not any(payload.get(key) for key in _ANSWERS):
+            return Kind.BAD_ANSWER, "there is no answer in the reply: no choices, data or output"
         choices = payload.get("choices")
-        if choices and not any(_says_something(choice) for choice in choices):
+        if choices and not any(_says_something(choice) for choice in _list(choices)):
             return Kind.BAD_ANSWER, "no choice in the reply has a message or a text"
         return None
 
@@ -120,6 +123,10 @@ def _finish_reasons(payload: Mapping[str, Any]) -> list[Any]:
     if isinstance(incomplete, dict):
         return [incomplete.get("reason")]
     return [payload["stop_reason"]] if payload.get("stop_reason") else []
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _says_something(choice: Any) -> bool:

@@ -65,6 +65,11 @@ class Allowance:
         self._window.append(spending)
         return spending
 
+    def spent(self, now: float) -> float:
+        """What was spent in the last 60 s."""
+        self._age(now)
+        return self.used
+
     def correct(self, now: float, spending: Spending, more: float) -> None:
         """Count *more* (less, if negative) for an earlier *spending*, now that it is known."""
         if spending.over:

@@ -70,7 +70,7 @@ class Job:
         with closing(RequestsFile(self.requests_filepath)) as requests:
             journal = self._journal(save_filepath, spelling)
             tally = Tally(failed_before=journal.failed_before)
-            state = progress.State(tally, budget, stopping, requests.expected_requests)
+            state = progress.State(tally, budget, stopping, requests)
             self._announce(service, journal, save_filepath)
             with closing(journal):
                 async with transport:

@@ -55,6 +55,10 @@ CODES: Mapping[str, Kind] = {
     "insufficient_user_quota": Kind.QUOTA,
     "pre_consume_token_quota_failed": Kind.QUOTA,
     "budget_exceeded": Kind.QUOTA,
+    "entitlement_required": Kind.QUOTA,
+    "entitlement_inactive": Kind.QUOTA,
+    "entitlement_daily_limit_exceeded": Kind.QUOTA,
+    "entitlement_total_limit_exceeded": Kind.QUOTA,
     "payment_required": Kind.QUOTA,
     "rate_limit_exceeded": Kind.RATE_LIMIT,
     "rate_limit_error": Kind.RATE_LIMIT,
@@ -63,6 +67,7 @@ CODES: Mapping[str, Kind] = {
     "invalid_api_key": Kind.AUTH,
     "authentication_error": Kind.AUTH,
     "model_not_found": Kind.MODEL_CONFIG,
+    "model_price_error": Kind.MODEL_CONFIG,
     "context_length_exceeded": Kind.BAD_REQUEST,
     "string_too_long": Kind.BAD_REQUEST,
     "invalid_prompt": Kind.BAD_REQUEST,
@@ -169,7 +174,9 @@ def error_in(payload: Any) -> ServiceError | None:
 def flat_error_in(payload: Any) -> ServiceError | None:
     """The error of a reply known to have failed, where any message will do."""
     stated = error_in(payload)
-    if stated is None and isinstance(payload, dict) and _message_in(payload):
+    if stated is None and isinstance(payload, dict) and (
+        _message_in(payload) or payload.get("code")
+    ):
         stated = _stated(payload, payload)
     return stated
 
@@ -215,11 +222,11 @@ def _status_in(code: Any) -> int | None:
     """Some services put the HTTP status into the error's code, as a number or as digits."""
     try:
         status = int(code)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return status if 400 <= status < 600 else None
 
 
 def _shortened(text: str) -> str:
-    text = " ".join(text.split()) if len(text) < 10 * LONGEST_MESSAGE else text[:LONGEST_MESSAGE]
+    text = " ".join(text[: 10 * LONGEST_MESSAGE].split())
     return text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."

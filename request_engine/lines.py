@@ -25,7 +25,7 @@ def read_line(number: int, line: bytes) -> Request | Unusable | None:
     except UnicodeDecodeError as error:
         seen = line[error.start]
         return unusable(number, line, f"not UTF-8: byte 0x{seen:02x} at column {error.start + 1}")
-    text = text.strip(" \t\r\n\v\f")
+    text = splice.one_line(text).strip("\v\f \t")
     if not text:
         return None
     try:

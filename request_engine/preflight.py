@@ -120,7 +120,8 @@ def key(
 ) -> str | None:
     """The key to use. A known service's own variable serves only that service's hosts."""
     found, source = given, "--api_key"
-    if not found:
+    at_home = not chosen.hosts or chosen.matches(request_url)
+    if not found and at_home:
         for source in chosen.key_variables:
             if found := environ.get(source):
                 break
@@ -128,6 +129,11 @@ def key(
         if not chosen.key_needed or _local(request_url):
             return None
         where = " or ".join(chosen.key_variables)
+        if not at_home:
+            raise BadInput(
+                f"{where} is not sent to {request_url.hostname}, which is no host of "
+                f"{chosen.name}: give --api_key"
+            )
         raise BadInput(f"no key for {chosen.name}: set {where}, or give --api_key")
     for sign in found:
         if sign.isspace() or not sign.isprintable() or not sign.isascii():

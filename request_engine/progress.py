@@ -5,13 +5,13 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from request_engine.allowance import Allowance
 from request_engine.budget import Binding, Budget
+from request_engine.requests_file import RequestsFile
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
 
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 EVERY = 30.0
 """Seconds between two plain lines."""
+_REDRAWN = 0.25
+"""Seconds between two drawings of the panel, which take some 5 ms each."""
 _MINUTE = 60.0
 _SAMPLE = 1.0
 
@@ -34,24 +36,27 @@ class State:
         tally: Tally,
         budget: Budget,
         stopping: Stopping,
-        expected: Callable[[], int | None],
+        requests: RequestsFile,
     ) -> None:
-        """*expected* says how many requests there are, None while nobody knows."""
+        """Begin to watch a run over *requests*, on the running loop's clock."""
         clock = asyncio.get_running_loop().time
         self.tally = tally
         self.budget = budget
         self.stopping = stopping
-        self._expected = expected
+        self.requests = requests
         self._clock = clock
         self.started = clock()
         self._samples: deque[tuple[float, int, int, int]] = deque([(self.started, 0, 0, 0)])
 
-    def expected(self) -> int | None:
-        """Requests in the file."""
-        return self._expected()
+    def total(self) -> str:
+        """How many requests the file holds, as far as is known."""
+        expected = self.requests.expected_requests()
+        if expected is None:
+            return ""
+        return f" of {'' if self.requests.finished else '~'}{expected:,}"
 
     def rates(self) -> tuple[float, float, float]:
-        """Attempts, tokens and rows a minute, over the last minute."""
+        """Attempts, tokens and rows a minute, at the speed of the last minute."""
         now = self._clock()
         tally = self.tally
         if now - self._samples[-1][0] >= _SAMPLE:
@@ -75,7 +80,7 @@ class State:
 
     def eta(self, rows_a_minute: float) -> str:
         """How long the rest will take at the speed of the last minute."""
-        expected = self.expected()
+        expected = self.requests.expected_requests()
         if expected is None or rows_a_minute <= 0:
             return "?"
         return clock_time((expected - self.done()) / rows_a_minute * _MINUTE)
@@ -92,60 +97,67 @@ class State:
             return budget.binding
         return "the service" if budget.in_flight else "the file"
 
+    def of(self, rate: float, allowance: Allowance | None) -> str:
+        """The speed, or where there is a limit how much of it the last minute has used."""
+        if allowance is None:
+            return f"{rate:,.0f}"
+        return f"{allowance.spent(self._clock()):,.0f}/{allowance.per_minute:,.0f}"
+
     def line(self) -> str:
         """All of it on one plain line."""
         requests, tokens, rows = self.rates()
-        expected = self.expected()
-        total = f"/{expected:,}" if expected is not None else ""
         return (
-            f"{self.done():,}{total} done, {self.tally.failed:,} failed, "
+            f"{self.done():,}{self.total()} done, {self.tally.failed:,} failed, "
             f"{self.budget.in_flight:,} in flight; "
-            f"{_of(requests, self.budget.requests)} requests and "
-            f"{_of(tokens, self.budget.tokens)} tokens a minute; "
+            f"{self.of(requests, self.budget.requests)} requests and "
+            f"{self.of(tokens, self.budget.tokens)} tokens a minute; "
             f"{self.tally.refusals:,} 429s; waits for {self.waits_for()}; "
             f"ETA {self.eta(rows)}"
         )
 
 
-class PlainProgress:
-    """A line in the log every 30 seconds."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> Self:
-        self._timer = asyncio.get_running_loop().call_later(EVERY, self._say)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _say(self) -> None:
-        log.info("%s", self._state.line())
-        self._timer = asyncio.get_running_loop().call_later(EVERY, self._say)
-
-
-def display(state: State, *, on_screen: bool) -> AbstractContextManager[object]:
+@contextmanager
+def display(state: State, *, on_screen: bool) -> Iterator[None]:
     """The live panel if *on_screen* and standard error is a terminal, else plain lines."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     if not on_screen or plain or not sys.stderr.isatty():
-        return PlainProgress(state)
+        with _repeated(EVERY, lambda: log.info("%s", state.line())):
+            yield
+        return
     from rich.console import Console
     from rich.live import Live
 
-    return Live(
+    # Drawn on the loop's own timer: in a thread it would read what the loop is changing.
+    panel = Live(
         console=Console(stderr=True),
         get_renderable=lambda: _panel(state),
-        refresh_per_second=4,
+        auto_refresh=False,
         transient=True,
     )
+    with panel, _repeated(_REDRAWN, panel.refresh):
+        yield
+
+
+@contextmanager
+def _repeated(seconds: float, show: Callable[[], None]) -> Iterator[None]:
+    """Call *show* every so many *seconds* on one timer."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
+
+    def wind() -> None:
+        nonlocal timer
+        timer = loop.call_later(seconds, ring)
+
+    def ring() -> None:
+        wind()
+        show()
+
+    wind()
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 def clock_time(seconds: float) -> str:
@@ -162,26 +174,20 @@ def _panel(state: State) -> "Group":
     from rich.text import Text
 
     requests, tokens, rows = state.rates()
-    expected, done, failed = state.expected(), state.done(), state.tally.failed
-    total = f" of {expected:,}" if expected is not None else ""
+    expected, failed = state.requests.expected_requests(), state.tally.failed
     first = Text.assemble(
-        (f"{done:,}", "bold"),
-        f"{total} done   ",
+        (f"{state.done():,}", "bold"),
+        f"{state.total()} done   ",
         (f"{failed:,} failed", "red" if failed else "dim"),
         f"   {state.budget.in_flight:,} in flight   "
         f"{clock_time(state.elapsed())} so far, ETA {state.eta(rows)}",
     )
     second = Text.assemble(
-        f"{_of(requests, state.budget.requests)} requests a minute   "
-        f"{_of(tokens, state.budget.tokens)} tokens a minute   ",
+        f"{state.of(requests, state.budget.requests)} requests a minute   "
+        f"{state.of(tokens, state.budget.tokens)} tokens a minute   ",
         (f"{state.tally.refusals:,} 429s", "yellow" if state.tally.refusals else "dim"),
     )
     third = Text.assemble("waits for ", (state.waits_for(), "cyan"))
     bar = Table.grid(expand=True)
-    bar.add_row(ProgressBar(total=expected, completed=done, pulse=expected is None))
+    bar.add_row(ProgressBar(total=expected, completed=state.done(), pulse=expected is None))
     return Group(bar, first, second, third)
-
-
-def _of(rate: float, allowance: Allowance | None) -> str:
-    limit = f"/{allowance.per_minute:,.0f}" if allowance else ""
-    return f"{rate:,.0f}{limit}"

@@ -108,9 +108,15 @@ class Provider:
         *wall* gives the time of day in seconds since 1970, for hints that are dates.
         """
         try:
-            text = reply.content.decode("utf-8-sig")
-            payload = splice.parse_reply(text.strip())
-        except (ValueError, RecursionError):
+            return self._judged(reply, wall)
+        except RecursionError:  # nested deeper than can be read
+            return self._unreadable(reply, wall)
+
+    def _judged(self, reply: Reply, wall: Wall) -> Outcome:
+        try:
+            text = reply.content.decode("utf-8-sig").strip()
+            payload = splice.parse_reply(text)
+        except ValueError:
             return self._unreadable(reply, wall)
         error = judgement.error_in(payload)
         if error is not None or not 200 <= reply.status < 300:
@@ -128,7 +134,8 @@ class Provider:
         """The failure that *reply* means by its *error*, or by its status alone."""
         error = error or judgement.flat_error_in(payload)
         kind = self.kind(reply.status, error)
-        message = error.message if error else f"the service answered {reply.status} without a word"
+        message = error.message if error else ""
+        message = message or f"the service answered {reply.status} without a word"
         if 300 <= reply.status < 400:
             target = reply.headers.get("location", "elsewhere")
             message = f"the service redirects to {target}: give that as the URL if it is right"

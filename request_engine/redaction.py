@@ -8,6 +8,8 @@ from request_engine.records import Outcome, Success
 _HIDDEN = "[key]"
 _TELLING = 16
 """Characters from which on a key cannot be an ordinary word of an answer."""
+_CUT = 12
+"""Characters of such a key that are no longer left standing on their own."""
 
 
 class Redaction:
@@ -17,7 +19,7 @@ class Redaction:
         """*secret* may be None or empty when there is no key."""
         self._telling = len(secret or "") >= _TELLING
         self._bytes = (secret or "").encode()
-        self._find = re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)") if secret else None
+        self._find = _pattern(secret) if secret else None
 
     def __repr__(self) -> str:
         return "<Redaction>"
@@ -36,7 +38,16 @@ class Redaction:
         if not isinstance(outcome, Success):
             raw = None if outcome.raw is None else self.text(outcome.raw)
             return replace(outcome, message=self.text(outcome.message), raw=raw)
+        if outcome.extra is not None:
+            outcome = replace(outcome, extra=self.text(outcome.extra.decode()).encode())
         if self._telling and self._bytes in outcome.response:
             hidden = outcome.response.replace(self._bytes, _HIDDEN.encode())
             return replace(outcome, response=hidden)
         return outcome
+
+
+def _pattern(secret: str) -> re.Pattern[str]:
+    if len(secret) < _TELLING:
+        return re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)")
+    # A message may have been cut off within the key.
+    return re.compile(rf"{re.escape(secret)}|{re.escape(secret[:_CUT])}[\w.+/=-]*")

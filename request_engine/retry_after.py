@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_PART = r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?|d|days?)"
+_UNIT = "ms|milliseconds?|s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?|d|days?"
+_PART = rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![a-z])"
 _duration = re.compile(rf"(?:{_PART}\s*)+", re.ASCII).fullmatch
 _parts = re.compile(_PART, re.ASCII).findall
 _in_words = re.compile(

@@ -62,7 +62,7 @@ def reply_text(text: str, value: Any) -> str:
         try:
             parse(text)
         except ValueError:
-            return json.dumps(_finite(value), ensure_ascii=True)
+            return json.dumps(finite(value), ensure_ascii=True)
     return one_line(text)
 
 
@@ -116,12 +116,13 @@ def _expect(text: str, at: int, sign: str) -> None:
         raise json.JSONDecodeError(f"Expecting {sign!r}", text, at)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """*value* with null for every number that JSON cannot spell."""
     match value:
         case float() if value != value or value in (float("inf"), float("-inf")):
             return None
         case dict():
-            return {key: _finite(item) for key, item in value.items()}
+            return {key: finite(item) for key, item in value.items()}
         case list():
-            return [_finite(item) for item in value]
+            return [finite(item) for item in value]
     return value
