@@ -184,7 +184,7 @@ class Provider:
         """Not JSON: a page of some proxy, nothing at all, or an answer that was cut off."""
         text = _start(reply.content)
         if not 200 <= reply.status < 300:
-            error = ServiceError(" ".join(_title(text).split())) if text else None
+            error = ServiceError(_title(text)) if text else None
             return self.failure(reply, None, error, wall)
         if not text or text.startswith("<"):
             page = f"an HTML page ({_title(text)})" if text else "an empty answer"
@@ -214,7 +214,8 @@ def _start(content: bytes) -> str:
 def _title(text: str) -> str:
     lowered = text.lower()
     start, end = lowered.find("<title>"), lowered.find("</title>")
-    return text[start + 7 : end].strip()[:200] if 0 <= start < end else text[:200]
+    title = text[start + 7 : end] if 0 <= start < end else text
+    return " ".join(title[:200].split())
 
 
 def _named(payload: Any) -> str:

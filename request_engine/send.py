@@ -69,14 +69,12 @@ class Sender:
             outcome = await self._attempt(request, reservation)
             if isinstance(outcome, Success):
                 return outcome
-            if outcome.kind is Kind.RATE_LIMIT:
-                self._pause(reservation, outcome)
-            else:
+            if outcome.kind is not Kind.RATE_LIMIT:
                 failures.append(replace(outcome, attempt=len(failures) + 1))
                 if not self._worth_another(failures):
                     return replace(failures[-1], earlier=tuple(failures[:-1]))
                 with self._stopping.resting():
-                    await asyncio.sleep(max(backoff(len(failures)), outcome.wait or 0.0))
+                    await asyncio.sleep(self._rest(outcome, len(failures)))
             with self._stopping.resting():
                 reservation = await self._budget.acquire(tokens)
 
@@ -85,17 +83,17 @@ class Sender:
         try:
             wire_body = self._provider.wire_body(request, self._api_key)
             reply = await self._post(self._address.url(request), wire_body)
-            outcome = reply if isinstance(reply, Failure) else self._read(reply)
+            outcome = self._redaction.outcome(
+                reply if isinstance(reply, Failure) else self._provider.read(reply, self._wall)
+            )
+            if isinstance(outcome, Failure) and outcome.kind is Kind.RATE_LIMIT:
+                self._pause(reservation, outcome)  # before its slot goes to another
             self._settle(reservation, outcome)
         finally:
             # Cancelled in flight: what was reserved stays spent.
             self._budget.settle(reservation, None, admitted=True)
-        outcome = self._redaction.outcome(outcome)
         self._tally.attempted(outcome, reservation.tokens)
         return outcome
-
-    def _read(self, reply: Reply) -> Outcome:
-        return self._provider.read(reply, self._wall)
 
     def _settle(self, reservation: Reservation, outcome: Outcome) -> None:
         """Correct what was reserved by what was used, where that is known."""
@@ -115,6 +113,10 @@ class Sender:
         seconds = self._budget.pause(reservation, refusal.wait)
         now = asyncio.get_running_loop().time()
         self._stopping.refused(now, seconds, refusal.message)
+
+    def _rest(self, failure: Failure, failures: int) -> float:
+        """Seconds until the next attempt: our own backoff, or longer if the service asks for it."""
+        return max(backoff(failures), min(failure.wait or 0.0, self._stopping.max_wait))
 
     def _worth_another(self, failures: list[Failure]) -> bool:
         last = failures[-1]

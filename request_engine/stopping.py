@@ -22,7 +22,7 @@ class Stopping:
         """*max_wait*: seconds the service may refuse everything before the run stops."""
         self.reason: str | None = None
         self.interrupted = False
-        self._max_wait = max_wait
+        self.max_wait = max_wait
         self._resting: set[asyncio.Task[object]] = set()
         self._hopeless = 0
         self._refused_since: float | None = None
@@ -74,10 +74,10 @@ class Stopping:
         if self._refused_since is None:
             self._refused_since = now
         waited = now - self._refused_since
-        if max(wait, waited) > self._max_wait:
+        if max(wait, waited) > self.max_wait:
             self.stop(
                 f"the service lets nothing through for {max(wait, waited):,.0f} s, longer than "
-                f"--max_wait {self._max_wait:,.0f}: {message}"
+                f"--max_wait {self.max_wait:,.0f}: {message}"
             )
 
     def admitted(self) -> None:

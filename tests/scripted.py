@@ -1,5 +1,6 @@
 """A service that answers from a script, through the engine's own seam."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -57,10 +58,12 @@ class Service:
         max_attempts: int = 5,
         max_wait: float = 3_600.0,
         api_key: str | None = None,
+        latency: float = 0.0,
         **limits: Any,
     ) -> None:
         self.sent: list[bytes] = []
         self._replies = replies
+        self._latency = latency
         self.budget = Budget(
             **{"requests_per_minute": None, "tokens_per_minute": None, "max_concurrent": 100}
             | limits
@@ -80,9 +83,11 @@ class Service:
 
     async def post(self, url: str, wire_body: bytes) -> Reply | Failure:
         self.sent.append(wire_body)
+        number = len(self.sent)
+        await asyncio.sleep(self._latency)
         if callable(self._replies):
             return self._replies(wire_body)
-        return self._replies[min(len(self.sent), len(self._replies)) - 1]
+        return self._replies[min(number, len(self._replies)) - 1]
 
     async def send(self, asked: Request, tokens: int = 10) -> Any:
         """The outcome of *asked*."""

@@ -78,6 +78,22 @@ def test_a_refusal_for_speed_uses_no_attempt():
     assert 4.0 <= took <= 4.5
 
 
+def test_a_refusal_lets_nobody_slip_into_its_slot():
+    """Five in flight are refused at once: none of the fifteen who wait is sent into the pause."""
+
+    async def scenario():
+        service = Service([error(429, retry_after="10")], max_concurrent=5, latency=0.1)
+        tasks = [asyncio.create_task(service.send(request(number))) for number in range(20)]
+        await asyncio.sleep(9)
+        sent = len(service.sent)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return sent
+
+    assert run(scenario()) == 5
+
+
 def test_an_unusable_answer_that_was_paid_for_is_tried_a_few_times_only():
     outcome, service, _ = outcome_of([CUT], max_attempts=9)
 
