@@ -1,0 +1,198 @@
+"""The documents say what the code does, and both languages say the same."""
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+
+from api_request_parallel_processor import command_line, find_providers
+from request_engine import judgement
+from request_engine.encodings import ENCODING_NAMES
+from request_engine.local_endpoint.flags import _parser as local_endpoint_flags
+from request_engine.records import Kind
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
+READMES = (ENGLISH, CHINESE)
+FAILURES = "docs/failures.md"
+DOCUMENTS = (*READMES, "CHANGELOG.md", FAILURES)
+
+PROVIDERS = find_providers().PROVIDERS
+FLAGS = [
+    action
+    for action in command_line()._actions
+    if not isinstance(action, argparse._HelpAction)
+]
+
+NO_VALUE = {"none", "无"}
+OFF = {"off", "关"}
+REQUIRED = {"required", "必填"}
+
+fence = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+literal = re.compile(r"https?://[^\s)]+|\d+|_\w+")
+
+
+def text_of(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def prose(document: str) -> str:
+    """The document without its code blocks."""
+    return fence.sub("", text_of(document))
+
+
+def tables(document: str) -> list[list[list[str]]]:
+    """Every table as rows of cells, headers first, without the line below them."""
+    found: list[list[list[str]]] = [[]]
+    for line in prose(document).splitlines():
+        if line.startswith("|"):
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        elif found[-1]:
+            found.append([])
+    return [[table[0], *table[2:]] for table in found if table]
+
+
+def rows_of(document: str) -> dict[str, list[str]]:
+    """Every table row by its first cell."""
+    return {row[0]: row for table in tables(document) for row in table}
+
+
+def kinds_told(document: str) -> set[tuple[str, str]]:
+    """(what, kind) of every table row whose second cell is a kind."""
+    rows = (row for table in tables(document) for row in table)
+    return {(row[0].replace("`", ""), row[1].strip("`")) for row in rows}
+
+
+@pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("flag", FLAGS, ids=lambda action: action.dest)
+def test_every_flag_stands_in_the_table_with_its_default(
+    flag: argparse.Action, readme: str
+) -> None:
+    """What --help says of a default is what both tables say."""
+    default = rows_of(readme)[f"`{flag.option_strings[0]}`"][2]
+    told = re.search(r"\(default: (.*)\)", flag.help or "")
+    if flag.required:
+        assert default in REQUIRED
+    elif flag.nargs == 0:
+        assert default in OFF
+    elif flag.default is not None:
+        assert default == f"`{flag.default}`"
+    elif told is None:
+        assert default in NO_VALUE
+    else:
+        assert all(f"`{word}`" in default for word in literal.findall(told[1]))
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_no_flag_stands_in_the_table_that_does_not_exist(readme: str) -> None:
+    """A reader of the flag table can use every row of it."""
+    told = {cell for cell in rows_of(readme) if cell.startswith("`--")}
+    assert told == {f"`{flag.option_strings[0]}`" for flag in FLAGS}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_flag_named_anywhere_exists(document: str) -> None:
+    """No document speaks of a flag that neither the door nor the local endpoint has."""
+    parsers = (command_line(), local_endpoint_flags())
+    known = {flag for one in parsers for action in one._actions for flag in action.option_strings}
+    assert set(re.findall(r"(?<![\w-])--[a-z]\w+", text_of(document))) <= known
+
+
+def test_both_readmes_have_the_same_shape() -> None:
+    """Headings, tables with their rows, and code blocks correspond one to one."""
+
+    def shape(readme: str) -> dict[str, object]:
+        plain = prose(readme)
+        return {
+            "headings": [len(one) for one in re.findall(r"^(#+) ", plain, re.MULTILINE)],
+            "tables": [[len(row) for row in table] for table in tables(readme)],
+            "code": [language for language, _ in fence.findall(text_of(readme))],
+            "items": len(re.findall(r"^(?:-|\d+\.) ", plain, re.MULTILINE)),
+            "bold": len(re.findall(r"^\*\*", plain, re.MULTILINE)),
+        }
+
+    assert shape(CHINESE) == shape(ENGLISH)
+
+
+def test_both_readmes_show_the_same_code() -> None:
+    """Commands and examples are not translated; only the drawing of the path is."""
+
+    def code(readme: str) -> list[str]:
+        return [block for language, block in fence.findall(text_of(readme)) if language != "text"]
+
+    assert code(CHINESE) == code(ENGLISH)
+
+
+@pytest.mark.parametrize("readme", READMES)
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+def test_every_provider_has_a_row_with_its_facts(provider, readme: str) -> None:
+    """Name, other names, hosts, key variables and base URL are those of the class."""
+    row = next(cells for cells in rows_of(readme).values() if f"`{provider.name}`" in cells[0])
+    told = set(re.findall(r"`([^`]*)`", " ".join(row)))
+    facts = {provider.name, *provider.aliases, *provider.hosts, *provider.key_variables}
+    assert facts | ({provider.base_url} if provider.base_url else set()) <= told
+
+
+@pytest.mark.parametrize("document", [*READMES, FAILURES])
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_is_told(kind: Kind, document: str) -> None:
+    """A kind seen in a row can be looked up."""
+    assert f"`{kind}`" in prose(document)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_encoding_is_named(readme: str) -> None:
+    """What --token_encoding_name takes is told."""
+    assert all(f"`{name}`" in text_of(readme) for name in ENCODING_NAMES)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_example_of_a_provider_is_the_file_itself(readme: str) -> None:
+    """DeepSeek's file and the tuple stand in the README as they are."""
+    blocks = [block for _, block in fence.findall(text_of(readme))]
+    registry = text_of("providers/__init__.py")
+    assert text_of("providers/deepseek.py") in blocks
+    assert registry[registry.index("PROVIDERS: tuple") :] in blocks
+
+
+def test_the_shared_tables_of_failures_are_those_of_the_code() -> None:
+    """docs/failures.md names every code, word and status that judgement.py judges by."""
+    shared = (
+        *judgement.CODES.items(),
+        *judgement.OVERRULING,
+        *judgement.PHRASES,
+        *((str(status), kind) for status, kind in judgement.STATUSES.items()),
+    )
+    assert {(what, str(kind)) for what, kind in shared} <= kinds_told(FAILURES)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+def test_a_provider_s_own_table_is_that_of_its_class(provider) -> None:
+    """docs/failures.md names what a provider judges differently."""
+    shared = type(PROVIDERS[-1]).finish_reasons.items()
+    own = (
+        *provider.codes.items(),
+        *((f"words {words} (overruling)", kind) for words, kind in provider.overruling),
+        *((f"words {words}", kind) for words, kind in provider.phrases),
+        *((str(status), kind) for status, kind in provider.statuses.items()),
+        *(provider.finish_reasons.items() - shared),
+    )
+    assert {(what, str(kind)) for what, kind in own} <= kinds_told(FAILURES)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_relative_link_leads_somewhere(document: str) -> None:
+    """A link to another file finds it."""
+    links = re.findall(r"\]\(([^)]+)\)", prose(document))
+    local = [link.partition("#")[0] for link in links if "://" not in link]
+    folder = (ROOT / document).parent
+    assert [link for link in local if link and not (folder / link).exists()] == []
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_path_of_the_layout_exists(readme: str) -> None:
+    """The layout shows what is there."""
+    table = next(one for one in tables(readme) if one[0][0] in ("path", "路径"))
+    paths = [path for row in table[1:] for path in re.findall(r"`([^`]+)`", row[0])]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
