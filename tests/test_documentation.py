@@ -20,9 +20,7 @@ DOCUMENTS = (*READMES, "CHANGELOG.md", FAILURES)
 
 PROVIDERS = find_providers().PROVIDERS
 FLAGS = [
-    action
-    for action in command_line()._actions
-    if not isinstance(action, argparse._HelpAction)
+    action for action in command_line()._actions if not isinstance(action, argparse._HelpAction)
 ]
 
 NO_VALUE = {"none", "无"}

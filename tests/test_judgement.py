@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from providers import PROVIDERS
-from request_engine import judgement
 from request_engine.records import Failure, Kind, Reply, Success, Usage
 
 BY_NAME = {one.name: one for one in PROVIDERS}
@@ -607,10 +606,9 @@ def test_any_json_with_any_status_is_judged(payload, status, name):
     outcome = read(name, status, payload)
     assert isinstance(outcome, Success) or outcome.message.strip()
     assert not isinstance(outcome, Success) or 200 <= status < 300
-    assert judgement.flat_error_in(payload) is None or status
 
 
 @given(content=st.binary(max_size=60), name=st.sampled_from(sorted(BY_NAME)))
 def test_any_bytes_are_judged(content, name):
-    assert read(name, 500, content).kind is TRANSIENT or content
-    assert isinstance(read(name, 200, content), Failure)
+    assert read(name, 200, content).message.strip()
+    assert read(name, 500, content).message.strip()

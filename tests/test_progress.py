@@ -78,7 +78,7 @@ def test_a_plain_line_comes_every_30_seconds(requests, caplog):
     ("slots", "happens", "words"),
     [
         (2, lambda service, held: service.budget.pause(held, 41), "a pause of 41 s"),
-        (2, lambda service, held: service.stopping.stop("enough"), "1 answers, then it stops"),
+        (1, lambda service, held: service.stopping.stop("enough"), "1 answers, then it stops"),
         (1, lambda service, held: None, "concurrency"),
     ],
     ids=["pause", "stop", "concurrency"],
