@@ -6,6 +6,7 @@
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from request_engine import splice
@@ -14,6 +15,8 @@ from request_engine.records import Request, Unusable
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes. A page of base64 images fits; a file without line breaks does not fill the memory."""
 
+_DEEPEST = 200
+"""Levels of nesting."""
 _SHOWN = 2_000
 """Characters of an unusable line that its failure row repeats."""
 
@@ -33,7 +36,7 @@ def read_line(number: int, line: bytes) -> Request | Unusable | None:
     except json.JSONDecodeError as error:
         return unusable(number, line, f"not JSON: {error.msg} at column {error.pos + 1}")
     except RecursionError:
-        return unusable(number, line, "not usable: nested too deeply")
+        return unusable(number, line, f"not usable: nested deeper than {_DEEPEST} levels")
     except ValueError as error:
         return unusable(number, line, str(error))
 
@@ -47,6 +50,8 @@ def unusable(number: int, line: bytes, message: str) -> Unusable:
 
 
 def _request(number: int, text: str) -> Request:
+    if text.count("[") + text.count("{") > _DEEPEST:
+        _refuse_depth(splice.parse(text))
     if text[0] == "[":
         return _from_row(number, text)
     if text[0] != "{":
@@ -61,6 +66,22 @@ def _request(number: int, text: str) -> Request:
     if "custom_id" in keys and ("body" in keys or "url" in keys):
         return _from_batch(number, pieces)
     return _from_object(number, pieces)
+
+
+def _refuse_depth(value: Any) -> None:
+    """Reading and hashing recurse: what one can just do, the other must be able to."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise RecursionError
+        level = [item for one in level for item in _inside(one)]
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _from_object(number: int, pieces: list[splice.Piece]) -> Request:

@@ -111,7 +111,7 @@ class State:
             f"{self.budget.in_flight:,} in flight; "
             f"{self.of(requests, self.budget.requests)} requests and "
             f"{self.of(tokens, self.budget.tokens)} tokens a minute; "
-            f"{self.tally.refusals:,} 429s; waits for {self.waits_for()}; "
+            f"{self.tally.refusals:,} refused (429); waits for {self.waits_for()}; "
             f"ETA {self.eta(rows)}"
         )
 
@@ -185,9 +185,18 @@ def _panel(state: State) -> "Group":
     second = Text.assemble(
         f"{state.of(requests, state.budget.requests)} requests a minute   "
         f"{state.of(tokens, state.budget.tokens)} tokens a minute   ",
-        (f"{state.tally.refusals:,} 429s", "yellow" if state.tally.refusals else "dim"),
+        (f"{state.tally.refusals:,} refused (429)", "yellow" if state.tally.refusals else "dim"),
     )
     third = Text.assemble("waits for ", (state.waits_for(), "cyan"))
     bar = Table.grid(expand=True)
-    bar.add_row(ProgressBar(total=expected, completed=state.done(), pulse=expected is None))
+    bar.add_row(
+        ProgressBar(
+            total=expected,
+            completed=state.done(),
+            pulse=expected is None,
+            complete_style="cyan",
+            finished_style="green",
+            pulse_style="cyan",
+        )
+    )
     return Group(bar, first, second, third)

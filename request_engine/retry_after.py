@@ -68,7 +68,8 @@ def duration(text: str) -> float | None:
     text = text.strip().lower()
     if not _duration(text):
         return None
-    return sum(float(number) * _UNITS[_unit(unit)] for number, unit in _parts(text))
+    total = sum(float(number) * _UNITS[_unit(unit)] for number, unit in _parts(text))
+    return total if math.isfinite(total) else None
 
 
 def in_words(message: str) -> float | None:
