@@ -17,6 +17,8 @@ LONGEST_LINE = 64 * 1024 * 1024
 
 _DEEPEST = 200
 """Levels of nesting."""
+_SAID = 300
+"""Characters of what is wrong, which may quote the line."""
 _SHOWN = 2_000
 """Characters of an unusable line that its failure row repeats."""
 
@@ -32,13 +34,16 @@ def read_line(number: int, line: bytes) -> Request | Unusable | None:
     if not text:
         return None
     try:
-        return _request(number, text)
+        request = _request(number, text)
+        if request.body.get("stream") is True:
+            raise ValueError('a streamed answer cannot be read: leave "stream": true out')
+        return request
     except json.JSONDecodeError as error:
         return unusable(number, line, f"not JSON: {error.msg} at column {error.pos + 1}")
     except RecursionError:
         return unusable(number, line, f"not usable: nested deeper than {_DEEPEST} levels")
     except ValueError as error:
-        return unusable(number, line, str(error))
+        return unusable(number, line, str(error)[:_SAID])
 
 
 def unusable(number: int, line: bytes, message: str) -> Unusable:

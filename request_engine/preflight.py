@@ -84,7 +84,8 @@ def service(providers: Sequence[Provider], name: str | None, request_url: str | 
     if name is None:
         chosen = next(one for one in providers if one.matches(parts))
     base = urlsplit(chosen.base_url or "").path.rstrip("/")
-    is_base = name is not None or (bool(base) and parts.path.rstrip("/") == base)
+    known_base = chosen.base_url is not None and parts.path.rstrip("/") == base
+    is_base = name is not None or known_base
     return Service(chosen, parts, Address(chosen, request_url, base_allowed=is_base))
 
 

@@ -70,7 +70,8 @@ class Transport:
     def _failure(self, error: BaseException) -> Failure:
         match error:
             case aiohttp.InvalidURL():
-                return Failure(Kind.MODEL_CONFIG, "the URL is not one that can be sent to")
+                unsendable = "the URL is not one that can be sent to"
+                return Failure(Kind.MODEL_CONFIG, unsendable, sent=False)
             case aiohttp.ConnectionTimeoutError():
                 return _unsent("no connection in time")
             case TimeoutError():
@@ -86,6 +87,8 @@ class Transport:
                 return _unsent(f"the proxy cannot be reached: {error.os_error}")
             case aiohttp.ClientHttpProxyError():
                 return _unsent(f"the proxy answered {error.status} {error.message}")
+            case aiohttp.ClientResponseError():  # its own text tells the whole URL
+                return Failure(Kind.TRANSIENT, f"the answer is not HTTP: {_reason(error)}")
             case aiohttp.ClientConnectorError():
                 return _unsent(f"cannot connect to {error.host}: {_reason(error.os_error)}")
             case aiohttp.ServerDisconnectedError():
@@ -120,7 +123,8 @@ def _unsent(message: str) -> Failure:
 def _reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error) or "no reason given"
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return " ".join(text.split()) or "no reason given"
 
 
 def _version() -> str:

@@ -9,8 +9,10 @@ import pytest
 from api_request_parallel_processor import command_line, find_providers
 from request_engine import judgement
 from request_engine.encodings import ENCODING_NAMES
+from request_engine.lines import read_line
 from request_engine.local_endpoint.flags import _parser as local_endpoint_flags
-from request_engine.records import Kind
+from request_engine.records import Kind, Request
+from request_engine.rows import ArrayRows
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
@@ -140,6 +142,19 @@ def test_every_kind_is_told(kind: Kind, document: str) -> None:
 
 
 @pytest.mark.parametrize("readme", READMES)
+def test_the_examples_of_requests_and_rows_are_what_the_engine_reads(readme: str) -> None:
+    """Each example line is a request, and each example row an answer and a failure."""
+    requests, rows = (
+        block for language, block in fence.findall(text_of(readme)) if language == "json"
+    )
+    read = [
+        read_line(number, line.encode()) for number, line in enumerate(requests.splitlines(), 1)
+    ]
+    assert [type(one) for one in read] == [Request, Request, Request]
+    assert [ArrayRows().read(row.encode()).succeeded for row in rows.splitlines()] == [True, False]
+
+
+@pytest.mark.parametrize("readme", READMES)
 def test_every_encoding_is_named(readme: str) -> None:
     """What --token_encoding_name takes is told."""
     assert all(f"`{name}`" in text_of(readme) for name in ENCODING_NAMES)
@@ -161,6 +176,7 @@ def test_the_shared_tables_of_failures_are_those_of_the_code() -> None:
         *judgement.OVERRULING,
         *judgement.PHRASES,
         *((str(status), kind) for status, kind in judgement.STATUSES.items()),
+        *PROVIDERS[-1].finish_reasons.items(),
     )
     assert {(what, str(kind)) for what, kind in shared} <= kinds_told(FAILURES)
 
@@ -177,6 +193,14 @@ def test_a_provider_s_own_table_is_that_of_its_class(provider) -> None:
         *(provider.finish_reasons.items() - shared),
     )
     assert {(what, str(kind)) for what, kind in own} <= kinds_told(FAILURES)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_setting_of_the_scripts_is_told(readme: str) -> None:
+    """What run.sh takes from the environment stands in the table of settings, and nothing else."""
+    taken = set(re.findall(r"^([A-Z_]+)=\$\{", text_of("run.sh"), re.MULTILINE))
+    told = {cell.strip("`") for cell in rows_of(readme) if re.fullmatch(r"`[A-Z_]+`", cell)}
+    assert told == taken
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

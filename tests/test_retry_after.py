@@ -65,6 +65,8 @@ SPELLINGS = [
     ("7,5", None),
     ("s", None),
     ("1s2", None),
+    ("9" * 400 + "s", None),
+    ("9" * 400, None),
     ("6m 0s later", None),
     ("Fri, 15 Jan 2027 07:59:59 GMT", None),
     ("Thu, 01 Jan 1970 00:00:00 GMT", None),
@@ -124,6 +126,7 @@ WORDS = [
     ("retry in 5 months", None),
     ("used 5s of 10s", None),
     ("try again in -5s", None),
+    ("try again in " + "9" * 400 + "s", None),
     ("try again in ٣s", None),
 ]
 
@@ -222,7 +225,7 @@ def test_only_the_limit_that_is_used_up_tells_when_there_is_room_again(headers, 
 
 pieces = st.text("0123456789.-+eE :,TZmshdinfa", max_size=24) | st.text(max_size=24)
 moments = st.datetimes().map(str) | st.datetimes().map(lambda at: at.isoformat() + "Z")
-values = pieces | moments | st.floats().map(str) | st.integers().map(str) | st.just("9" * 5_000)
+values = pieces | moments | st.floats().map(str) | st.integers().map(str) | st.sampled_from(["9" * 400, "9" * 400 + "h"])
 NAMES = [
     *("retry-after", "retry-after-ms", "date"),
     *("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),

@@ -1,0 +1,3 @@
+"""Providers of electricity, say: nothing to do with ours."""
+
+WHOSE = "the program's own"

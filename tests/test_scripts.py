@@ -1,0 +1,405 @@
+"""run.sh, run_bnu.sh and what they share, run for real under every shell that is here.
+
+Each test has a copy of the checkout under a path with a space, is in another folder, and has no
+keys. Where only the command matters, an interpreter that prints its arguments stands in for Python.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from providers import PROVIDERS
+
+ROOT = Path(__file__).resolve().parent.parent
+SHELLS = [shell for shell in ("sh", "dash", "bash", "zsh") if shutil.which(shell)]
+NOT_IN_A_CLONE = shutil.ignore_patterns(
+    ".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "build", "*.egg-info", "*_results.*"
+)
+USER = "canary-of-the-gateway"
+
+each_shell = pytest.mark.parametrize("shell", SHELLS)
+
+
+class Desk:
+    """A clone, and a folder elsewhere to call its scripts from."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.clone = tmp_path / "a clone"
+        self.folder = tmp_path / "else where"
+        self.folder.mkdir()
+        shutil.copytree(ROOT, self.clone, ignore=NOT_IN_A_CLONE)
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "PREPARED_PYTHON": sys.executable,
+        }
+
+    def run(self, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(self.clone / one) if one.endswith(".sh") else one for one in command],
+            cwd=self.folder,
+            env=self.environ | environ,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+
+    def told(self, *command: str, **environ: str) -> list[str]:
+        """The arguments that Python would get."""
+        stand_in = self.program("stand-in", "printf '%s\\n' \"$@\"")
+        ended = self.run(*command, PREPARED_PYTHON=str(stand_in), **environ)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout.splitlines()
+
+    def program(self, name: str, script: str) -> Path:
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        path.chmod(0o755)
+        return path
+
+    def example(self, name: str) -> Path:
+        return self.clone / "examples" / name
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def rows(path: Path) -> list[list[object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def flags(arguments: list[str]) -> dict[str, str]:
+    """The value of each flag, the last one where there are several."""
+    return {name: value for name, value in zip(arguments, arguments[1:]) if name[:2] == "--"}
+
+
+# From end to end.
+
+
+@each_shell
+def test_the_demo_answers_every_line_and_a_second_run_sends_nothing(desk: Desk, shell: str) -> None:
+    """P2, P3: `sh run.sh` on a fresh machine, twice."""
+    first = desk.run(shell, "run.sh")
+    second = desk.run(shell, "run.sh")
+
+    asked = rows(desk.example("openai.jsonl"))
+    answered = rows(desk.example("openai_canned_results.jsonl"))
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "no key is set" in first.stderr
+    assert "OPENAI_API_KEY" in first.stderr
+    assert f"{len(asked)} answered, 0 failed" in first.stderr
+    assert f"0 answered, 0 failed, {len(asked)} answered before" in second.stderr
+    assert len(answered) == len(asked)
+    assert all(isinstance(row[1], dict) for row in answered)
+
+
+@each_shell
+def test_the_gateway_s_demo_has_credits_and_no_name_in_it(desk: Desk, shell: str) -> None:
+    """P9: rows are [body, reply, metadata, credits]."""
+    ended = desk.run(shell, "run_bnu.sh")
+
+    answered = desk.example("lab_gateway_canned_results.jsonl")
+    assert ended.returncode == 0, ended.stderr
+    assert len(rows(answered)) == len(rows(desk.example("lab_gateway.jsonl")))
+    for body, reply, metadata, credit in rows(answered):
+        assert "metadata" not in body
+        assert reply["choices"]
+        assert metadata["request_id"]
+        assert credit.keys() == {"credits_consumed", "credits_total"}
+    assert "demo-user" not in ended.stdout + ended.stderr + answered.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("example", ["lab_gateway_claude", "lab_gateway_embeddings"])
+def test_a_gateway_elsewhere_knows_its_user_and_nobody_else_does(desk: Desk, example: str) -> None:
+    """P9: with BNU_URL and BNU_API_KEY, against a gateway that lets only this user in."""
+    path = "claude" if example.endswith("claude") else "gpt"
+    user = [f"BNU_API_KEY={USER}", f"BNU_URL={{url}}/{path}"]
+    ended = desk.run(
+        *(sys.executable, "-m", "request_engine.local_endpoint", "--key", USER, "--"),
+        *("env", *user, "sh", "run_bnu.sh", str(desk.example(f"{example}.jsonl")), "out.jsonl"),
+        PYTHONPATH=str(ROOT),
+    )
+
+    out = desk.folder / "out.jsonl"
+    assert ended.returncode == 0, ended.stderr
+    assert [len(row) for row in rows(out)] == [4] * len(rows(desk.example(f"{example}.jsonl")))
+    assert all(isinstance(row[1], dict) for row in rows(out))
+    assert USER not in ended.stdout + ended.stderr + out.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "example", [one.name for one in sorted((ROOT / "examples").glob("openai*.jsonl"))]
+)
+def test_every_example_of_openai_s_dialect_is_answered(desk: Desk, example: str) -> None:
+    """The example files hold requests that make sense to a server."""
+    ended = desk.run("sh", "run.sh", str(desk.example(example)), "out.jsonl", "--strict")
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_run_leaves_nothing_that_git_sees(desk: Desk) -> None:
+    """P10: the demo's results are ignored."""
+
+    def git(*command: str) -> str:
+        return subprocess.check_output(["git", *command], cwd=desk.clone, encoding="utf-8")
+
+    git("init", "--quiet")
+    git("add", "--all")
+    staged = git("status", "--porcelain")
+    for script in ("run.sh", "run_bnu.sh"):
+        assert desk.run("sh", script).returncode == 0
+    assert git("status", "--porcelain") == staged
+
+
+def test_sigterm_sent_to_the_script_reaches_the_door(desk: Desk) -> None:
+    """P12: nothing stands between; what was answered is in the file."""
+    body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say it"}]}
+    (desk.folder / "in.jsonl").write_text((json.dumps(body) + "\n") * 500, encoding="utf-8")
+    out = desk.folder / "out.jsonl"
+    running = subprocess.Popen(
+        ["sh", str(desk.clone / "run.sh"), "in.jsonl", "out.jsonl"],
+        cwd=desk.folder,
+        env=desk.environ | {"MAX_REQUESTS_PER_MINUTE": "60"},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not (out.exists() and out.read_bytes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=30) == 130
+    finally:
+        running.kill()
+    assert 0 < len(rows(out)) < 500
+
+
+# The exit status is the door's.
+
+
+@each_shell
+@pytest.mark.parametrize("environ", [{}, {"PROVIDER": "openai", "OPENAI_API_KEY": "sk-of-nobody"}])
+def test_a_missing_file_ends_with_2(desk: Desk, shell: str, environ: dict[str, str]) -> None:
+    ended = desk.run(shell, "run.sh", "no such file.jsonl", **environ)
+    assert ended.returncode == 2
+    assert "no such file.jsonl" in ended.stderr.splitlines()[-1]
+
+
+@each_shell
+def test_an_unknown_provider_ends_with_2_and_the_nearest_names(desk: Desk, shell: str) -> None:
+    ended = desk.run(shell, "run.sh", PROVIDER="deepsek")
+    assert ended.returncode == 2
+    assert "did you mean deepseek" in ended.stderr
+
+
+@each_shell
+@pytest.mark.parametrize(
+    "script, environ, missing",
+    [
+        ("run.sh", {"PROVIDER": "deepseek"}, "DEEPSEEK_API_KEY"),
+        ("run.sh", {"PROVIDER": "azure"}, "AZURE_OPENAI_ENDPOINT"),
+        ("run.sh", {"PROVIDER": "lab_gateway"}, "BNU_URL"),
+        ("run.sh", {"PROVIDER": "vllm"}, "REQUEST_URL"),
+        ("run.sh", {"REQUEST_URL": "https://api.deepseek.com/chat/completions"}, "PROVIDER"),
+        ("run_bnu.sh", {"BNU_API_KEY": USER}, "BNU_URL"),
+        ("run_bnu.sh", {"BNU_URL": "http://192.168.0.7:8088/gpt"}, "BNU_API_KEY"),
+    ],
+)
+def test_what_a_provider_lacks_is_one_line_and_2(
+    desk: Desk, shell: str, script: str, environ: dict[str, str], missing: str
+) -> None:
+    ended = desk.run(shell, script, **environ)
+    assert ended.returncode == 2
+    assert missing in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+# The command that the settings make.
+
+
+@pytest.mark.parametrize(
+    "environ, provider",
+    [
+        ({"OPENAI_API_KEY": "sk-1"}, "openai"),
+        ({"DASHSCOPE_API_KEY": "sk-2"}, "aliyun"),
+        ({"DEEPINFRA_API_KEY": "sk-3"}, "deepinfra"),
+        ({"DEEPSEEK_API_KEY": "sk-4"}, "deepseek"),
+        ({"AZURE_OPENAI_API_KEY": "sk-5", "AZURE_OPENAI_ENDPOINT": "https://a.example"}, "azure"),
+        ({"BNU_API_KEY": "sk-6", "BNU_URL": "http://192.0.2.7:8088/gpt"}, "lab_gateway"),
+        ({"DEEPSEEK_API_KEY": "sk-4", "OPENAI_API_KEY": "sk-1"}, "openai"),
+        ({"DEEPSEEK_API_KEY": "sk-4", "OPENAI_API_KEY": ""}, "deepseek"),
+        ({"PROVIDER": "deepseek", "OPENAI_API_KEY": "sk-1"}, "deepseek"),
+        ({"PROVIDER": "DeepSeek"}, "deepseek"),
+        (
+            {"PROVIDER": "Azure-OpenAI", "AZURE_OPENAI_ENDPOINT": "https://a.example"},
+            "azure_openai",
+        ),
+    ],
+)
+def test_the_provider_is_the_one_named_or_the_first_with_a_key(
+    desk: Desk, environ: dict[str, str], provider: str
+) -> None:
+    """P9: and no key is on the command line."""
+    arguments = desk.told("sh", "run.sh", **environ)
+    assert flags(arguments)["--provider"] == provider
+    assert "sk-" not in " ".join(arguments)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.name)
+def test_every_provider_has_a_block_with_its_url_and_example(desk: Desk, provider) -> None:
+    """The other names of a provider mean the same block."""
+    urls = dict.fromkeys(("AZURE_OPENAI_ENDPOINT", "BNU_URL"), "http://a.example")
+    urls |= {} if provider.base_url else {"REQUEST_URL": "http://a.example"}
+    made = [
+        flags(desk.told("sh", "run.sh", PROVIDER=name, BNU_API_KEY=USER, **urls))
+        for name in (provider.name, *provider.aliases)
+    ]
+    assert made[0]["--request_url"] == (provider.base_url or "http://a.example")
+    assert made[0]["--requests_filepath"] == str(desk.example(f"{provider.name}.jsonl"))
+    assert Path(made[0]["--requests_filepath"]).is_file()
+    assert {"--max_requests_per_minute", "--max_tokens_per_minute"} <= made[0].keys()
+    assert all({**one, "--provider": provider.name} == made[0] for one in made)
+
+
+@each_shell
+def test_settings_come_from_the_environment_and_flags_come_last(desk: Desk, shell: str) -> None:
+    """Values with blanks stay whole in every shell, and the command's own flags win."""
+    settings = {
+        "REQUEST_URL": "https://a.example/v1 beta",
+        "MAX_REQUESTS_PER_MINUTE": "7",
+        "MAX_TOKENS_PER_MINUTE": "8",
+        "MAX_CONCURRENT_REQUESTS": "9",
+        "SECONDS_TO_SLEEP_EACH_LOOP": "0.5",
+        "MAX_ATTEMPTS": "10",
+        "TOKEN_ENCODING_NAME": "cl100k_base",
+        "LOGGING_LEVEL": "DEBUG",
+    }
+    command = (shell, "run.sh", "my file.jsonl", "my rows.jsonl", "--max_wait", "1", "--strict")
+    arguments = desk.told(*command, PROVIDER="openai", **settings)
+    assert arguments[0] == str(desk.clone / "api_request_parallel_processor.py")
+    assert arguments[-3:] == ["--max_wait", "1", "--strict"]
+    assert flags(arguments) == {
+        "--requests_filepath": "my file.jsonl",
+        "--save_filepath": "my rows.jsonl",
+        "--provider": "openai",
+        "--max_wait": "1",
+        **{f"--{name.lower()}": value for name, value in settings.items()},
+    }
+
+
+@each_shell
+def test_the_gateway_has_its_usual_limits(desk: Desk, shell: str) -> None:
+    """50 requests and 10,000 tokens a minute, 0.05 s apart, by either script."""
+    gateway = {"BNU_URL": "http://192.0.2.7:8088/gpt", "BNU_API_KEY": USER}
+    short = desk.told(shell, "run_bnu.sh", "in.jsonl", **gateway)
+    made = flags(short)
+    assert made["--request_url"] == gateway["BNU_URL"]
+    assert made["--max_requests_per_minute"] == "50"
+    assert made["--max_tokens_per_minute"] == "10000"
+    assert made["--seconds_to_sleep_each_loop"] == "0.05"
+    assert short == desk.told(shell, "run.sh", "in.jsonl", PROVIDER="lab_gateway", **gateway)
+
+
+def test_a_url_alone_leaves_the_choice_to_its_host(desk: Desk) -> None:
+    """P9: a key in the environment does not choose who is asked when a URL does."""
+    url = "https://api.deepseek.com/chat/completions"
+    made = flags(desk.told("sh", "run.sh", "in.jsonl", REQUEST_URL=url, OPENAI_API_KEY="sk-1"))
+    assert made["--request_url"] == url
+    assert "--provider" not in made
+
+
+def test_canned_answers_do_not_go_where_real_ones_would(desk: Desk) -> None:
+    """P5: a run with a key, later, asks for every line."""
+    canned = flags(desk.told("sh", "run.sh", "in.jsonl.gz"))
+    real = flags(desk.told("sh", "run.sh", "in.jsonl.gz", OPENAI_API_KEY="sk-1"))
+    assert canned["--save_filepath"] == "in_canned_results.jsonl"
+    assert "--save_filepath" not in real
+
+
+def test_local_is_local_whatever_else_is_set(desk: Desk) -> None:
+    """PROVIDER=local asks nobody else."""
+    elsewhere = {"REQUEST_URL": "https://api.openai.com/v1", "OPENAI_API_KEY": "sk-1"}
+    arguments = desk.told("sh", "run.sh", PROVIDER="local", **elsewhere)
+    assert arguments[:3] == ["-P", "-m", "request_engine.local_endpoint"]
+    assert flags(arguments)["--request_url"] == "{url}/v1"
+
+
+@pytest.mark.parametrize("script", ["run.sh", "run_bnu.sh"])
+def test_help_says_how_to_use_it(desk: Desk, script: str) -> None:
+    ended = desk.run("sh", script, "--help")
+    assert ended.returncode == 0
+    assert f"{script} [requests.jsonl [results.jsonl]]" in ended.stdout
+
+
+# The environment.
+
+MAKE = '. "$here/scripts/environment.sh"; ready_environment "$PWD/.venv-x" "$PWD/wanted.txt"'
+RELEASE = "{}.{}".format(*sys.version_info)
+
+
+def ready(desk: Desk, shell: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    known = {"script": "test", "here": str(desk.clone)}
+    return desk.run(shell, "-euc", f'{MAKE}; "$python" -c "import pip"', **known, **environ)
+
+
+def path_with(desk: Desk, name: str, script: str) -> str:
+    """A PATH on which *name* is the only Python."""
+    for tool in ("cat", "rm"):
+        (desk.folder / tool).symlink_to(str(shutil.which(tool)))
+    desk.program(name, script)
+    return str(desk.folder)
+
+
+def test_an_environment_is_made_once_and_renewed_when_its_requirements_change(desk: Desk) -> None:
+    """The second time nothing is done and nothing is said, by any shell."""
+    wanted = desk.folder / "wanted.txt"
+    wanted.write_text("# nothing\n", encoding="utf-8")
+    first = ready(desk, "sh")
+    again = [ready(desk, shell) for shell in SHELLS]
+    wanted.write_text("# still nothing\n", encoding="utf-8")
+    renewed = ready(desk, SHELLS[-1])
+
+    assert first.returncode == 0, first.stderr
+    assert "making .venv-x with" in first.stderr
+    assert [(one.returncode, one.stderr) for one in again] == [(0, "")] * len(SHELLS)
+    assert renewed.returncode == 0
+    assert "installing" in renewed.stderr
+    assert "making" not in renewed.stderr
+
+
+@each_shell
+@pytest.mark.parametrize("script", ["exit 1", "exit 127"], ids=["too old", "broken"])
+def test_without_a_python_that_is_new_enough_it_says_so(
+    desk: Desk, shell: str, script: str
+) -> None:
+    (desk.folder / "wanted.txt").touch()
+    found = str(shutil.which(shell))
+    ended = ready(desk, found, PATH=path_with(desk, "python3", script))
+    assert ended.returncode == 2
+    assert "there is no Python 3.11 or newer" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@each_shell
+def test_a_python_that_cannot_make_environments_is_told_how_to_be_mended(
+    desk: Desk, shell: str
+) -> None:
+    """As on Debian, where python3-venv is a package of its own."""
+    (desk.folder / "wanted.txt").touch()
+    (desk.folder / "no").mkdir()
+    (desk.folder / "no" / "ensurepip.py").write_text("raise ImportError\n", encoding="utf-8")
+    script = f'PYTHONPATH="{desk.folder}/no" exec "{sys.executable}" "$@"'
+    # Python calls itself by its real name, so the one that is asked for the version is whole.
+    found = str(shutil.which(shell))
+    ended = ready(desk, found, PATH=path_with(desk, "python3", script))
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(f"this helps: sudo apt install python{RELEASE}-venv\n")
+    assert ended.stderr.count("\n") == 1
