@@ -144,7 +144,6 @@ case $PROVIDER in # {url} becomes the local endpoint's address
         ;;
     lab_gateway | bnu)
         need "$REQUEST_URL" BNU_URL http://HOST:PORT/gpt
-        need "${BNU_API_KEY-}" BNU_API_KEY NAME
         ;;
 esac
 

@@ -21,8 +21,10 @@ class Azure(OpenAICompatible):
     hosts = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
     key_variables = ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY")
     profile = Profile(burst_seconds=1.0, charges_ceiling=True)
-    codes: ClassVar[Mapping[str, Kind]] = {"deploymentnotfound": Kind.MODEL_CONFIG}
-    statuses: ClassVar[Mapping[int, Kind]] = {429: Kind.RATE_LIMIT}
+    codes: ClassVar[Mapping[str, Kind]] = {
+        "deploymentnotfound": Kind.MODEL_CONFIG,
+        "insufficient_quota": Kind.RATE_LIMIT,  # every one of its kinds of 429 passes
+    }
 
     def headers(self, api_key: str | None) -> dict[str, str]:
         """A resource's key has a header of its own; a token of Entra is a bearer's."""

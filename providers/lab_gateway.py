@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import SplitResult
 
 from request_engine import splice
@@ -28,7 +28,13 @@ class LabGateway(OpenAICompatible):
     name = "lab_gateway"
     aliases = ("bnu",)
     key_variables = ("BNU_API_KEY",)
+    keyless_locally = False
+    codes: ClassVar[Mapping[str, Kind]] = {
+        "invalid_request_error": Kind.BAD_REQUEST,  # inside `raw` there is no status to tell
+        "not_found_error": Kind.MODEL_CONFIG,
+    }
     endpoints = (GPT, CLAUDE)
+    other_paths = False
 
     def matches(self, url: SplitResult) -> bool:
         return url.path.rstrip("/") in ("/gpt", "/claude")

@@ -35,6 +35,9 @@ class OpenAICompatible(Provider):
         "error": Kind.BAD_ANSWER,
     }
 
+    may_be_empty: ClassVar[bool] = True
+    """Whether an answer without text that ended well is one."""
+
     def endpoint_of_body(self, body: Mapping[str, Any]) -> str:
         if "messages" in body:
             return CHAT
@@ -78,6 +81,8 @@ class OpenAICompatible(Provider):
         choices = payload.get("choices")
         if choices and not any(_says_something(choice) for choice in _list(choices)):
             return Kind.BAD_ANSWER, "no choice in the reply has a message or a text"
+        if choices and not self.may_be_empty and all(map(_is_empty, _list(choices))):
+            return Kind.BAD_ANSWER, "the answer is empty"
         return None
 
 
@@ -127,6 +132,15 @@ def _finish_reasons(payload: Mapping[str, Any]) -> list[Any]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _is_empty(choice: Any) -> bool:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    return (
+        isinstance(message, dict)
+        and choice.get("finish_reason") == "stop"
+        and not (message.get("content") or message.get("tool_calls"))
+    )
 
 
 def _says_something(choice: Any) -> bool:

@@ -1,7 +1,7 @@
 """Where a request goes: the run's URL as it is, or a base URL with the body's own endpoint."""
 
 from functools import lru_cache
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from request_engine.provider import Provider
 from request_engine.records import Request
@@ -22,8 +22,7 @@ class Address:
         """The URL to send *request* to, always on the run's own host."""
         if self._complete and request.url is None:
             return self._url
-        endpoint = self.endpoint(request)
-        return _joined(self._parts, self._provider.path(self._base(), endpoint, request.body))
+        return _joined(self._parts, self._path(request))
 
     def endpoint(self, request: Request) -> str:
         """The endpoint of *request*: named by its own path, by the run's, or by its body."""
@@ -32,6 +31,12 @@ class Address:
         else:
             named = self._endpoint
         return named or self._provider.endpoint_of_body(request.body)
+
+    def _path(self, request: Request) -> str:
+        provider, own = self._provider, request.url
+        if own is not None and provider.other_paths and provider.endpoint_of_path(own) is None:
+            return self._base() + quote(own.removeprefix("/v1"), errors="replace")
+        return provider.path(self._base(), self.endpoint(request), request.body)
 
     def _base(self) -> str:
         path = self._parts.path.rstrip("/")

@@ -2,8 +2,8 @@
 
     spent in a window   never more than the limit in any 60 s: every spending is remembered for
                         as long, and a new one waits until enough of the old has aged out
-    pace                evenly, at a sixtieth of the limit a second; a spending waits for those before it to
-                        be paid off, not for its own
+    pace                evenly, at a sixtieth of the limit a second; a spending waits for those
+                        before it to be paid off, not for its own
     loan                after an idle spell `burst` seconds' worth may go at once; for the next
                         60 s the pace is lower by as much, so that no gap has to pay it back
 

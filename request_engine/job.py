@@ -57,6 +57,7 @@ class Job:
     async def run(self, providers: Sequence[Provider]) -> Summary:
         """Run it. Raises BadInput before anything is sent, Stopped when it ends early."""
         service = preflight.service(providers, self.provider, self.request_url)
+        proxy = proxies.shown(service.parts)
         key = preflight.key(self.api_key, service.provider, service.parts, os.environ)
         budget = self._budget(service.provider)
         count_tokens = self._token_counter(service, budget)
@@ -71,7 +72,7 @@ class Job:
             journal = self._journal(save_filepath, spelling)
             tally = Tally(failed_before=journal.failed_before)
             state = progress.State(tally, budget, stopping, requests)
-            self._announce(service, journal, save_filepath)
+            self._announce(service, proxy, journal, save_filepath)
             with closing(journal):
                 async with transport:
                     sender = Sender(
@@ -153,7 +154,9 @@ class Job:
             watching.enter_context(progress.display(state, on_screen=self.show_progress))
             yield
 
-    def _announce(self, service: Service, journal: Journal, save_filepath: str) -> None:
+    def _announce(
+        self, service: Service, proxy: str | None, journal: Journal, save_filepath: str
+    ) -> None:
         log.info(
             "%s -> %s (%s), results to %s",
             self.requests_filepath,
@@ -161,7 +164,6 @@ class Job:
             service.provider.name,
             save_filepath,
         )
-        proxy = proxies.shown(service.parts)
         if proxy is not None:
             log.info("through the proxy %s", proxy)
         if journal.answered_before or journal.failed_before:

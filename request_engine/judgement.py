@@ -4,7 +4,7 @@ Status alone never decides: services say "out of money" with 429 and "too fast" 
 the providers' own error tables, gathered in docs/failures.md.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,9 +138,9 @@ def _by_words(words: str, phrases: Iterable[tuple[str, Kind]]) -> Kind | None:
     return next((kind for phrase, kind in phrases if phrase in words), None)
 
 
-def _by_codes(codes: tuple[str, ...], tables: Iterable[Mapping[str, Kind]]) -> Kind | None:
-    for table in tables:
-        for code in codes:
+def _by_codes(codes: tuple[str, ...], tables: Sequence[Mapping[str, Kind]]) -> Kind | None:
+    for code in codes:
+        for table in tables:
             if code.lower() in table:
                 return table[code.lower()]
     return None
@@ -174,8 +174,10 @@ def error_in(payload: Any) -> ServiceError | None:
 def flat_error_in(payload: Any) -> ServiceError | None:
     """The error of a reply known to have failed, where any message will do."""
     stated = error_in(payload)
-    if stated is None and isinstance(payload, dict) and (
-        _message_in(payload) or payload.get("code")
+    if (
+        stated is None
+        and isinstance(payload, dict)
+        and (_message_in(payload) or payload.get("code"))
     ):
         stated = _stated(payload, payload)
     return stated

@@ -6,13 +6,18 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from request_engine.address import Address
 from request_engine.errors import BadInput
 from request_engine.provider import Provider
+
+_PRIVATE = [
+    ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
+]
 
 Chosen = TypeVar("Chosen")
 
@@ -85,7 +90,7 @@ def service(providers: Sequence[Provider], name: str | None, request_url: str | 
         chosen = next(one for one in providers if one.matches(parts))
     base = urlsplit(chosen.base_url or "").path.rstrip("/")
     known_base = chosen.base_url is not None and parts.path.rstrip("/") == base
-    is_base = name is not None or known_base
+    is_base = name is not None or known_base or parts.path in ("", "/")
     return Service(chosen, parts, Address(chosen, request_url, base_allowed=is_base))
 
 
@@ -127,7 +132,7 @@ def key(
             if found := environ.get(source):
                 break
     if not found:
-        if not chosen.key_needed or _local(request_url):
+        if chosen.keyless_locally and _local(request_url):
             return None
         where = " or ".join(chosen.key_variables)
         if not at_home:
@@ -195,7 +200,7 @@ def _local(parts: SplitResult) -> bool:
         address = ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith((".local", ".localhost")) or "." not in host
-    return address.is_private or address.is_loopback
+    return address.is_loopback or any(address in network for network in _PRIVATE)
 
 
 def _default_save_path(path: str) -> str:

@@ -44,12 +44,15 @@ class Provider:
     """Host names; a leading dot stands for any name that ends so."""
     key_variables: ClassVar[tuple[str, ...]] = ()
     """Environment variables that may hold the key, the first one found is used."""
-    key_needed: ClassVar[bool] = True
+    keyless_locally: ClassVar[bool] = True
+    """Whether a server of its kind in a private network may go without a key."""
     base_url: ClassVar[str | None] = None
     """What `--provider NAME` alone means; None where every user has a URL of their own."""
     profile: ClassVar[Profile] = Profile()
     endpoints: ClassVar[tuple[str, ...]] = ()
     """Endings of the paths it serves; each names an endpoint."""
+    other_paths: ClassVar[bool] = True
+    """Whether a batch line may name a path that is none of these; it is then taken as it is."""
     codes: ClassVar[Mapping[str, Kind]] = {}
     """Error codes in lower case, for what they mean here and not everywhere."""
     overruling: ClassVar[tuple[tuple[str, Kind], ...]] = ()

@@ -25,6 +25,8 @@ class Kind(StrEnum):
 HOPELESS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.MODEL_CONFIG})
 """Kinds that every other line of the run would meet as well."""
 
+_LOST_ON_THE_WAY = (502, 504)
+
 RETRIED = frozenset({Kind.RATE_LIMIT, Kind.TRANSIENT, Kind.BAD_ANSWER})
 """Kinds for which another attempt can end differently."""
 
@@ -98,9 +100,19 @@ class Failure:
     sent: bool = True
     """False when the request certainly never reached the service."""
     timed_out: bool = False
-    """True when time ran out after sending: it may have been executed and billed."""
+    """True when time ran out after sending."""
     usage: Usage | None = None
     earlier: tuple["Failure", ...] = ()
+
+    @property
+    def maybe_billed(self) -> bool:
+        """Whether it may have been executed, and so billed, without a usable answer.
+
+        That is so where it was sent and nobody refused it: silence, a cut connection, a gateway
+        that lost the answer, or an answer that cannot be used.
+        """
+        refused = self.status is not None and self.status >= 300
+        return self.sent and (not refused or self.status in _LOST_ON_THE_WAY)
 
 
 Outcome = Success | Failure

@@ -51,8 +51,10 @@ class ArrayRows:
 
     def read(self, line: bytes) -> Found:
         row = splice.elements(line.decode("utf-8"))
-        if len(row) < 2:
-            raise ValueError("a row has at least a body and an answer")
+        if not 2 <= len(row) <= 4 or not isinstance(row[0].value, dict | str):
+            raise ValueError("a row has a body, an answer, and perhaps metadata and an extra")
+        if not isinstance(row[1].value, dict | list):
+            raise ValueError("an answer is an object, or a list of errors")
         succeeded = isinstance(row[1].value, dict)
         return Found(content_id(row[0].value, metadata_of(row)), succeeded)
 
@@ -80,6 +82,8 @@ class BatchRows:
         if isinstance(outcome, Failure):
             error = {"code": outcome.kind, "message": outcome.message}
             fields["error"] = json.dumps(error).encode()
+        if isinstance(outcome, Success) and outcome.extra is not None:
+            fields["extra"] = outcome.extra
         if metadata is not None:
             fields["metadata"] = metadata
         joined = b", ".join(b'"%b": %b' % (key.encode(), text) for key, text in fields.items())

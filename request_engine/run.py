@@ -98,7 +98,8 @@ class Run:
         except Abandoned:
             return
         self._finish(request, outcome)
-        self._stopping.judge(outcome)
+        any_answer = bool(self._tally.succeeded or self._journal.answered_before)
+        self._stopping.judge(outcome, any_answer=any_answer)
 
     def _finish(self, request: Request | Unusable, outcome: Outcome) -> None:
         try:

@@ -99,11 +99,9 @@ class Sender:
         """Correct what was reserved by what was used, where that is known."""
         if outcome.usage is not None:
             used = None if self._provider.profile.charges_ceiling else outcome.usage.total
-        elif isinstance(outcome, Failure):
-            executed = outcome.sent and (outcome.timed_out or outcome.kind is Kind.BAD_ANSWER)
-            used = None if executed else 0
         else:
-            used = None
+            executed = isinstance(outcome, Success) or outcome.maybe_billed
+            used = None if executed else 0
         refused = isinstance(outcome, Failure) and outcome.kind is Kind.RATE_LIMIT
         self._budget.settle(reservation, used, admitted=not refused)
         if not refused and not (isinstance(outcome, Failure) and not outcome.sent):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from request_engine.records import HOPELESS, Failure, Outcome, Success
+from request_engine.records import HOPELESS, Failure, Kind, Outcome, Success
 from request_engine.tally import Tally
 
 FEW = 3
@@ -52,10 +52,15 @@ class Stopping:
         finally:
             self._resting.discard(task)
 
-    def judge(self, outcome: Outcome) -> None:
-        """Stop when a few requests in a row met what every other would meet."""
+    def judge(self, outcome: Outcome, *, any_answer: bool) -> None:
+        """Stop when a few requests in a row met what every other would meet.
+
+        With *any_answer*, now or in an earlier run, an unknown model is the line's own.
+        """
         if isinstance(outcome, Success):
             self._hopeless = 0
+        elif outcome.kind is Kind.MODEL_CONFIG and any_answer:
+            return
         elif outcome.kind in HOPELESS:
             self._hopeless += 1
             if self._hopeless >= FEW:

@@ -57,9 +57,10 @@ class Summary:
         tally = self.tally
         if not tally.maybe_billed:
             return []
+        tokens = tally.maybe_billed_tokens
+        upto = f", up to {tokens:,} tokens" if tokens else ""
         return [
-            f"{tally.maybe_billed:,} attempts timed out after they were sent: up to "
-            f"{tally.maybe_billed_tokens:,} tokens may have been billed without an answer"
+            f"{tally.maybe_billed:,} attempts may have been billed without a usable answer{upto}"
         ]
 
     def _counts(self) -> str:
@@ -78,7 +79,8 @@ class Summary:
 
 def _cause(cause: Cause) -> str:
     status = f" {cause.status}" if cause.status is not None else ""
-    message = cause.example if len(cause.example) <= 200 else cause.example[:200] + "..."
+    message = cause.example.removeprefix(f"line {cause.number}: ")
+    message = message if len(message) <= 200 else message[:200] + "..."
     return f"  {cause.count:,} x {cause.kind}{status}, such as line {cause.number}: {message}"
 
 

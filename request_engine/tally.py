@@ -34,7 +34,7 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     maybe_billed: int = 0
-    """Attempts that timed out after sending: they may have been executed and billed."""
+    """Attempts that may have been executed and billed without a usable answer."""
     maybe_billed_tokens: int = 0
     last_hopeless: Failure | None = None
     causes: dict[tuple[str, int | None, str], Cause] = field(default_factory=dict)
@@ -56,9 +56,9 @@ class Tally:
         if isinstance(outcome, Failure):
             if outcome.kind is Kind.RATE_LIMIT:
                 self.refusals += 1
-            if outcome.timed_out:
+            if outcome.maybe_billed:
                 self.maybe_billed += 1
-                self.maybe_billed_tokens += reserved
+                self.maybe_billed_tokens += outcome.usage.total if outcome.usage else reserved
 
     def finish(self, request: Request | Unusable, outcome: Outcome) -> None:
         """Count one request that has its row."""

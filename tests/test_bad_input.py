@@ -106,6 +106,16 @@ GOOD = (*FILE, "--request_url", URL)
         ((*GOOD, "--output_format", "csv"), {}, ["csv", "rows or batch"]),
         ((*GOOD, "--logging_level", "loud"), {}, ["loud", "DEBUG"]),
         ((*GOOD, "surplus"), {}, ["surplus"]),
+        (
+            (*FILE, "--api_key", "k"),
+            {"https_proxy": "socks5://me:secret@127.0.0.1:1080"},
+            ["socks5://127.0.0.1:1080", "only http:// proxies"],
+        ),
+        (
+            (*FILE, "--request_url", "http://10.1.2.3:8080/gpt"),
+            {},
+            ["no key for lab_gateway", "BNU_API_KEY"],
+        ),
     ],
 )
 def test_it_exits_2_with_one_line_before_anything_is_sent(

@@ -3,15 +3,16 @@
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from api_request_parallel_processor import command_line, find_providers
-from request_engine import judgement
+from request_engine import judgement, preflight
 from request_engine.encodings import ENCODING_NAMES
 from request_engine.lines import read_line
 from request_engine.local_endpoint.flags import _parser as local_endpoint_flags
-from request_engine.records import Kind, Request
+from request_engine.records import Kind, Reply, Request, Success
 from request_engine.rows import ArrayRows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -161,11 +162,20 @@ def test_every_encoding_is_named(readme: str) -> None:
 
 
 @pytest.mark.parametrize("readme", READMES)
-def test_the_example_of_a_provider_is_the_file_itself(readme: str) -> None:
-    """DeepSeek's file and the tuple stand in the README as they are."""
+def test_the_example_of_a_provider_is_one(readme: str) -> None:
+    """Ten lines of code, chosen by its host, that judge replies; and the tuple as it is."""
     blocks = [block for _, block in fence.findall(text_of(readme))]
+    [example] = [block for block in blocks if "(OpenAICompatible)" in block]
+    made: dict[str, Any] = {"__name__": "providers.example_cloud", "__package__": "providers"}
+    exec(compile(example, "example_cloud.py", "exec"), made)
+    added = (*PROVIDERS[:-1], made["ExampleCloud"](), PROVIDERS[-1])
+    chosen = preflight.service(added, None, "https://api.example.com/v1/chat/completions")
+    reply = Reply(200, {}, b'{"choices": [{"message": {"content": "hi"}}]}')
     registry = text_of("providers/__init__.py")
-    assert text_of("providers/deepseek.py") in blocks
+
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    assert chosen.provider.name == "example_cloud"
+    assert isinstance(chosen.provider.read(reply), Success)
     assert registry[registry.index("PROVIDERS: tuple") :] in blocks
 
 

@@ -184,11 +184,11 @@ async def test_gateway_rows_hold_reply_metadata_and_credits_and_no_username(
             max_tokens_per_minute=100_000,
         )
 
-    [(sent, reply, metadata, credits)] = rows(out)
+    [(sent, reply, metadata, told)] = rows(out)
     assert sent == {key: value for key, value in body.items() if key != "metadata"}
     assert shape in reply
     assert metadata == 7
-    assert set(credits) == {"credits_consumed", "credits_total"}
+    assert set(told) == {"credits_consumed", "credits_total"}
     assert "lab-user-name" not in out.read_text(encoding="utf-8")
 
 
@@ -281,7 +281,7 @@ async def test_standard_input_is_read_as_it_comes(tmp_path, monkeypatch):
         task = asyncio.create_task(process("-", url, save_filepath=str(out)))
         with os.fdopen(write_end, "wb", buffering=0) as pipe:
             pipe.write(json.dumps(chat(1)).encode() + b"\n")
-            while not out.exists() or not out.read_bytes():
+            while not out.exists() or not out.read_bytes():  # noqa: ASYNC110  a file has no event
                 await asyncio.sleep(0.01)
             pipe.write(json.dumps(chat(2)).encode())
         summary = await task

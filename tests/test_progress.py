@@ -132,8 +132,7 @@ def test_the_summary_groups_failures_by_cause_with_one_example():
         "15 requests failed:",
         "  12 x bad_request 400, such as line 1: This model has 0 tokens too few",
         "  3 x transient, such as line 1: cannot connect",
-        "1 attempts timed out after they were sent: up to 700 tokens may have been billed "
-        "without an answer",
+        "1 attempts may have been billed without a usable answer, up to 700 tokens",
         "100 answered, 15 failed, 5 answered before; 300 + 900 tokens; 0 refusals for speed (429) "
         "in 120 attempts; 1 min 15 s. Results: out.jsonl, failures: errors.jsonl",
     ]

@@ -148,12 +148,13 @@ def test_a_whole_last_line_without_its_end_is_ended(tmp_path):
 
 def test_lines_that_are_no_rows_are_left_alone_and_counted(tmp_path):
     path = tmp_path / "r.jsonl"
-    path.write_bytes(b'not a row\n[{"a": 1}, {"ok": 1}]\n{"x": 1}\n')
+    foreign = b'not a row\n{"x": 1}\n["a", "b"]\n[1, [2]]\n[[], []]\n[{"a": 1}, "b"]\n'
+    path.write_bytes(foreign + b'[{"a": 1}, {"ok": 1}]\n[{"a": 2}, ["error"]]\n')
     journal = opened(path)
     journal.close()
 
-    assert (journal.unreadable, journal.answered_before) == (2, 1)
-    assert path.read_bytes().startswith(b"not a row\n")
+    assert (journal.unreadable, journal.answered_before, journal.failed_before) == (6, 1, 1)
+    assert path.read_bytes() == foreign + b'[{"a": 1}, {"ok": 1}]\n'
 
 
 def test_ordered_rows_follow_the_requests_with_what_was_there_before(tmp_path):

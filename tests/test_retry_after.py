@@ -225,7 +225,13 @@ def test_only_the_limit_that_is_used_up_tells_when_there_is_room_again(headers, 
 
 pieces = st.text("0123456789.-+eE :,TZmshdinfa", max_size=24) | st.text(max_size=24)
 moments = st.datetimes().map(str) | st.datetimes().map(lambda at: at.isoformat() + "Z")
-values = pieces | moments | st.floats().map(str) | st.integers().map(str) | st.sampled_from(["9" * 400, "9" * 400 + "h"])
+values = (
+    pieces
+    | moments
+    | st.floats().map(str)
+    | st.integers().map(str)
+    | st.sampled_from(["9" * 400, "9" * 400 + "h"])
+)
 NAMES = [
     *("retry-after", "retry-after-ms", "date"),
     *("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),

@@ -110,6 +110,24 @@ def test_P3_timeouts_are_few_and_reported_as_possibly_billed():
     assert (service.tally.maybe_billed, service.tally.maybe_billed_tokens) == (3, 30)
 
 
+@pytest.mark.parametrize(
+    ("trouble", "count"),
+    [
+        (reset(), 1),
+        (CUT, 1),
+        (error(504), 1),
+        (error(500), 0),
+        (error(429), 0),
+        (replace(reset(), sent=False), 0),
+    ],
+    ids=["reset", "cut", "504", "500", "429", "not sent"],
+)
+def test_P3_what_may_have_been_billed_without_an_answer_is_counted(trouble, count):
+    _, service, _ = outcome_of([trouble, answer()])
+
+    assert service.tally.maybe_billed == count
+
+
 def test_waiting_for_another_attempt_holds_no_slot():
     """With one slot, a second request is answered while the first backs off."""
 
@@ -141,8 +159,8 @@ def test_reservations_are_settled_by_usage():
 
 @pytest.mark.parametrize(
     ("reply", "used"),
-    [(error(400), 0), (error(429), 0), (timeout(), 500), (answer(), 500)],
-    ids=["refused", "too fast", "maybe executed", "no usage told"],
+    [(error(400), 0), (error(429), 0), (timeout(), 500), (reset(), 500), (answer(), 500)],
+    ids=["refused", "too fast", "timed out", "maybe executed", "no usage told"],
 )
 def test_what_was_not_executed_gives_its_tokens_back(reply, used):
     async def scenario():

@@ -1,6 +1,6 @@
 """The limits a service enforces, as pure classes: time is an argument, so it can be simulated.
 
-    Limits.admit(now, tokens) -> Refusal | None      ...the answer...      Limits.settle(now, ...)
+Limits.admit(now, tokens) -> Refusal | None      ...the answer...      Limits.settle(now, ...)
 """
 
 from collections.abc import Mapping, Sequence

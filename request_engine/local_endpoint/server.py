@@ -1,6 +1,6 @@
 """The routes: bytes in, the right call made of them, bytes out.
 
-    bytes -> envelope? -> key -> JSON -> Service.call
+bytes -> envelope? -> key -> JSON -> Service.call
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """The path of one call: may it come in, what goes wrong, what is billed, and what goes out.
 
-    Call -> Limits.admit -> fault? -> ledger -> wait -> reply -> Limits.settle
+Call -> Limits.admit -> fault? -> ledger -> wait -> reply -> Limits.settle
 """
 
 import asyncio
