@@ -28,6 +28,126 @@ __all__ = ["main", "process_api_requests_from_file"]
 PROG = "api_request_parallel_processor"
 COOKBOOK_URL = "https://api.openai.com/v1/embeddings"
 
+REQUIRED = "required"
+FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
+    # flag, name of its value (None: it has none), default, help
+    "files": (
+        (
+            "--requests_filepath",
+            "FILE",
+            REQUIRED,
+            "one JSON request a line; .gz is decompressed, - is standard input",
+        ),
+        (
+            "--save_filepath",
+            "FILE",
+            None,
+            "where rows are appended (default: the requests file's name with _results)",
+        ),
+        (
+            "--errors_filepath",
+            "FILE",
+            None,
+            "failed rows go here, so that the results hold answers only",
+        ),
+        (
+            "--output_format",
+            "FORMAT",
+            "rows",
+            "rows: [body, response, metadata]; batch: output lines of the OpenAI Batch API",
+        ),
+        (
+            "--ordered",
+            None,
+            None,
+            "put the rows into the order of the requests when the run ends",
+        ),
+    ),
+    "service": (
+        (
+            "--request_url",
+            "URL",
+            None,
+            f"where requests go; a base URL if --provider is given (default: {COOKBOOK_URL})",
+        ),
+        (
+            "--provider",
+            "NAME",
+            None,
+            "the service, when the URL's host does not tell: {providers}",
+        ),
+        (
+            "--api_key",
+            "KEY",
+            None,
+            "the key; better in the service's environment variable, since ps shows this one",
+        ),
+    ),
+    "limits": (
+        (
+            "--max_requests_per_minute",
+            "N",
+            "1500",
+            "never more in any 60 s; none if there is no such limit (default: {default})",
+        ),
+        (
+            "--max_tokens_per_minute",
+            "N",
+            "125000",
+            "prompt and completion, never more in any 60 s; none if there is no such limit "
+            "(default: {default})",
+        ),
+        (
+            "--max_concurrent_requests",
+            "N",
+            None,
+            "in flight at once, for services that limit that (default: the service's, or 1000)",
+        ),
+        (
+            "--seconds_to_sleep_each_loop",
+            "S",
+            "0",
+            "least time between two sends, for services that also limit by the second "
+            "(default: {default})",
+        ),
+        (
+            "--token_encoding_name",
+            "NAME",
+            None,
+            "the tiktoken encoding to count with (default: by each request's model)",
+        ),
+    ),
+    "when things go wrong": (
+        (
+            "--max_attempts",
+            "N",
+            "5",
+            "attempts of one request; refusals for speed do not count (default: {default})",
+        ),
+        (
+            "--max_wait",
+            "S",
+            "3600",
+            "stop if the service refuses everything for so long (default: {default})",
+        ),
+        ("--connect_timeout", "S", "30", "to connect (default: {default})"),
+        (
+            "--total_timeout",
+            "S",
+            "600",
+            "for one attempt's whole answer, so that a silent one cannot hang the run "
+            "(default: {default})",
+        ),
+        ("--strict", None, None, "exit with 1 if any row is a failure"),
+        (
+            "--logging_level",
+            "LEVEL",
+            "INFO",
+            "DEBUG, INFO, WARNING, ERROR, or a number (default: {default})",
+        ),
+    ),
+}
+
 
 async def process_api_requests_from_file(
     requests_filepath: str,
@@ -107,117 +227,22 @@ def command_line() -> "CommandLine":
         "command, a file\nor the key was wrong, 3 stopped early, 130 interrupted; after 3 and 130 "
         "run it again to go on",
     )
-    files = line.add_argument_group("files")
-    files.add_argument(
-        "--requests_filepath",
-        required=True,
-        metavar="FILE",
-        help="one JSON request a line; .gz is decompressed, - is standard input",
-    )
-    files.add_argument(
-        "--save_filepath",
-        metavar="FILE",
-        help="where rows are appended (default: the requests file's name with _results)",
-    )
-    files.add_argument(
-        "--errors_filepath",
-        metavar="FILE",
-        help="failed rows go here, so that the results hold answers only",
-    )
-    files.add_argument(
-        "--output_format",
-        default="rows",
-        metavar="FORMAT",
-        help="rows: [body, response, metadata]; batch: output lines of the OpenAI Batch API",
-    )
-    files.add_argument(
-        "--ordered",
-        action="store_true",
-        help="put the rows into the order of the requests when the run ends",
-    )
-    service = line.add_argument_group("service")
-    service.add_argument(
-        "--request_url",
-        metavar="URL",
-        help=f"where requests go; a base URL if --provider is given (default: {COOKBOOK_URL})",
-    )
-    service.add_argument(
-        "--provider",
-        metavar="NAME",
-        help="the service, when the URL's host does not tell: "
-        + ", ".join(one.name for one in find_providers().PROVIDERS),
-    )
-    service.add_argument(
-        "--api_key",
-        metavar="KEY",
-        help="the key; better in the service's environment variable, since ps shows this one",
-    )
-    limits = line.add_argument_group("limits")
-    limits.add_argument(
-        "--max_requests_per_minute",
-        default="1500",
-        metavar="N",
-        help="never more in any 60 s; none if there is no such limit (default: 1500)",
-    )
-    limits.add_argument(
-        "--max_tokens_per_minute",
-        default="125000",
-        metavar="N",
-        help="prompt and completion, never more in any 60 s; none if there is no such limit "
-        "(default: 125000)",
-    )
-    limits.add_argument(
-        "--max_concurrent_requests",
-        metavar="N",
-        help="in flight at once, for services that limit that (default: the service's, or 1000)",
-    )
-    limits.add_argument(
-        "--seconds_to_sleep_each_loop",
-        default="0",
-        metavar="S",
-        help="least time between two sends, for services that also limit by the second "
-        "(default: 0)",
-    )
-    limits.add_argument(
-        "--token_encoding_name",
-        metavar="NAME",
-        help="the tiktoken encoding to count with (default: by each request's model)",
-    )
-    trouble = line.add_argument_group("when things go wrong")
-    trouble.add_argument(
-        "--max_attempts",
-        default="5",
-        metavar="N",
-        help="attempts of one request; refusals for speed do not count (default: 5)",
-    )
-    trouble.add_argument(
-        "--max_wait",
-        default="3600",
-        metavar="S",
-        help="stop if the service refuses everything for so long (default: 3600)",
-    )
-    trouble.add_argument(
-        "--connect_timeout",
-        default="30",
-        metavar="S",
-        help="to connect (default: 30)",
-    )
-    trouble.add_argument(
-        "--total_timeout",
-        default="600",
-        metavar="S",
-        help="for one attempt's whole answer, so that a silent one cannot hang the run "
-        "(default: 600)",
-    )
-    trouble.add_argument(
-        "--strict", action="store_true", help="exit with 1 if any row is a failure"
-    )
-    trouble.add_argument(
-        "--logging_level",
-        default="INFO",
-        metavar="LEVEL",
-        help="DEBUG, INFO, WARNING, ERROR, or a number (default: INFO)",
-    )
+    providers = ", ".join(one.name for one in find_providers().PROVIDERS)
+    for title, flags in FLAGS.items():
+        group = line.add_argument_group(title)
+        for flag, metavar, default, text in flags:
+            told = text.format(default=default, providers=providers)
+            if metavar is None:
+                group.add_argument(flag, action="store_true", help=told)
+            else:
+                needed = default == REQUIRED
+                group.add_argument(
+                    flag,
+                    metavar=metavar,
+                    default=None if needed else default,
+                    required=needed,
+                    help=told,
+                )
     return line
 
 

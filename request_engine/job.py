@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -164,6 +165,11 @@ class Job:
             service.provider.name,
             save_filepath,
         )
+        if self.api_key and any(self.api_key in argument for argument in sys.argv):
+            log.warning(
+                "the key is on the command line, where ps shows it to everybody: set %s instead",
+                " or ".join(service.provider.key_variables),
+            )
         if proxy is not None:
             log.info("through the proxy %s", proxy)
         if journal.answered_before or journal.failed_before:

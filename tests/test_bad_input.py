@@ -169,6 +169,14 @@ def test_results_that_are_no_regular_file_are_refused(folder):
     assert "/dev/full is not a regular file" in result.stderr
 
 
+def test_P9_a_key_on_the_command_line_is_warned_about_and_not_repeated(folder):
+    arguments = (*GOOD, "--api_key", "sk-on-the-command-line", "--max_attempts", "1")
+    result = command(*arguments, cwd=folder)
+
+    assert "ps shows it to everybody: set OPENAI_COMPATIBLE_API_KEY instead" in result.stderr
+    assert "sk-on-the-command-line" not in result.stderr
+
+
 def test_hyphens_work_as_well_as_underscores(folder):
     result = command("--requests-filepath=none.jsonl", "--request-url", URL, cwd=folder)
 
