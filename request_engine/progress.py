@@ -183,7 +183,7 @@ def _panel(state: State) -> "Group":
         f"{clock_time(state.elapsed())} so far, ETA {state.eta(rows)}",
     )
     second = Text.assemble(
-        f"{state.of(requests, state.budget.requests)} requests a minute   "
+        f"{state.of(requests, state.budget.requests)} requests, "
         f"{state.of(tokens, state.budget.tokens)} tokens a minute   ",
         (f"{state.tally.refusals:,} refused (429)", "yellow" if state.tally.refusals else "dim"),
     )

@@ -113,7 +113,7 @@ def test_the_panel_shows_the_same_on_a_terminal(requests):
 
     lines = run(scenario())
     assert lines[1] == "42 of ~100 done   2 failed   0 in flight   1:00 so far, ETA 1:23"
-    assert lines[2] == "0/600 requests a minute   0 tokens a minute   7 refused (429)"
+    assert lines[2] == "0/600 requests, 0 tokens a minute   7 refused (429)"
     assert lines[3] == "waits for the file"
 
 
