@@ -11,6 +11,7 @@ The door: flags, and the names that other pipelines import. The path of a reques
 import importlib
 import importlib.util
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -258,6 +259,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command: run what *arguments* ask for and return the exit code."""
     from request_engine.command_line import complain
 
+    if sys.stderr is None:  # closed by whoever started us; the run goes on without a word
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
     asked = vars(command_line().read(sys.argv[1:] if arguments is None else arguments))
     strict = asked.pop("strict")
     import asyncio
@@ -271,6 +274,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     except BadInput as wrong:
         complain(PROG, str(wrong))
+        return 2
+    except ModuleNotFoundError as missing:
+        complain(
+            PROG,
+            f"{sys.executable} has no package {missing.name}: use sh run.sh, or "
+            "`pip install -r requirements.txt` for this Python",
+        )
         return 2
     except Stopped as early:
         return early.summary.exit_code(strict=strict) if early.summary else 3

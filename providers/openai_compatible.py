@@ -51,7 +51,7 @@ class OpenAICompatible(Provider):
             case "completions":
                 return tokens.prompt_tokens(body.get("prompt"), encode)
             case "embeddings":
-                return tokens.input_tokens(body.get("input"), encode)
+                return tokens.prompt_tokens(body.get("input"), encode)
             case "responses":
                 return tokens.responses_tokens(body, encode, images)
             case "messages":

@@ -34,6 +34,8 @@ class Address:
 
     def _path(self, request: Request) -> str:
         provider, own = self._provider, request.url
+        if own is not None and self._complete and self._endpoint is None:
+            return quote(own, errors="replace")  # the run's own path is not one we know either
         if own is not None and provider.other_paths and provider.endpoint_of_path(own) is None:
             return self._base() + quote(own.removeprefix("/v1"), errors="replace")
         return provider.path(self._base(), self.endpoint(request), request.body)

@@ -26,27 +26,24 @@ class Binding(StrEnum):
     """What the next request waits for."""
 
     NOTHING = "nothing"
-    REQUESTS = "requests a minute"
-    TOKENS = "tokens a minute"
-    CONCURRENCY = "concurrency"
-    SPACING = "spacing"
-    PAUSE = "pause"
-    PROBE = "probe"
+    REQUESTS = "its turn among the requests a minute"
+    TOKENS = "its turn among the tokens a minute"
+    CONCURRENCY = "an answer, as no more may be in flight"
+    SPACING = "the time between two sends"
+    PAUSE = "a pause to end"
+    PROBE = "the answer to a probe"
 
 
 class Reservation:
     """The right to send one attempt, to be settled when its reply is in."""
 
-    __slots__ = ("_request", "_tokens", "episode", "settled", "tokens")
+    __slots__ = ("episode", "settled", "spending", "tokens")
 
-    def __init__(
-        self, tokens: int, episode: int, request: Spending | None, spent: Spending | None
-    ) -> None:
+    def __init__(self, tokens: int, episode: int, spending: Spending | None) -> None:
         self.tokens = tokens
         self.episode = episode
+        self.spending = spending
         self.settled = False
-        self._request = request
-        self._tokens = spent
 
 
 class _Waiter:
@@ -74,7 +71,6 @@ class Budget:
         self.tokens = _allowance(tokens_per_minute, burst_seconds)
         self.max_concurrent = max_concurrent
         self.in_flight = 0
-        self.refusals = 0
         self.binding = Binding.NOTHING
         self.paused_until = float("-inf")
         self._spacing = seconds_between_sends
@@ -95,6 +91,11 @@ class Budget:
         )
         flight = f"in flight {self.in_flight}/{self.max_concurrent}"
         return f"<Budget {limits or 'no limits'}, {flight}, waits for {self.binding}>"
+
+    @property
+    def refused_in_a_row(self) -> int:
+        """Pauses since something was last let in."""
+        return self._refused_in_a_row
 
     @property
     def waiting(self) -> int:
@@ -118,16 +119,17 @@ class Budget:
     def settle(self, reservation: Reservation, tokens: int | None, *, admitted: bool) -> None:
         """End the attempt of *reservation*; a second call does nothing.
 
-        *tokens* is what it really used, None to keep what was reserved. *admitted* says that the
-        service did not refuse it for speed.
+        *tokens* is what it really used; None keeps what was reserved, up to one minute's worth,
+        since more than that was only feared. *admitted* says that the service let it in.
         """
         if reservation.settled:
             return
         reservation.settled = True
         self.in_flight -= 1
         now = asyncio.get_running_loop().time()
-        if self.tokens and reservation._tokens and tokens is not None:
-            self.tokens.correct(now, reservation._tokens, tokens - reservation.tokens)
+        if self.tokens and reservation.spending:
+            used = min(reservation.tokens, self.tokens.per_minute) if tokens is None else tokens
+            self.tokens.correct(now, reservation.spending, used - reservation.tokens)
         if reservation is self._probe:
             self._probe = None
             self._probing = self._probing and not admitted
@@ -136,13 +138,12 @@ class Budget:
         self._serve()
 
     def pause(self, reservation: Reservation, hint: float | None) -> float:
-        """Stop sending, since the service refused *reservation* for speed; seconds until it ends.
+        """Stop sending, since *reservation* was refused or met no service; seconds until it ends.
 
         *hint* is the seconds the service asks for. Refusals of what was sent before the last
         decision are the same news once more: they may lengthen the pause, never double it.
         """
         now = asyncio.get_running_loop().time()
-        self.refusals += 1
         if reservation.episode == self._episode:
             self._episode += 1
             self._refused_in_a_row += 1
@@ -184,14 +185,12 @@ class Budget:
         return wait
 
     def _grant(self, now: float, tokens: int) -> Reservation:
-        self.in_flight += 1
+        if self.requests:
+            self.requests.spend(now, 1)
+        spending = self.tokens.spend(now, tokens) if self.tokens else None
+        reservation = Reservation(tokens, self._episode, spending)
         self._next_send = now + self._spacing
-        reservation = Reservation(
-            tokens,
-            self._episode,
-            self.requests.spend(now, 1) if self.requests else None,
-            self.tokens.spend(now, tokens) if self.tokens else None,
-        )
+        self.in_flight += 1
         if self._probing:
             if self._probe is None:
                 self._probe = reservation

@@ -15,11 +15,11 @@ def content_id(body: Any, metadata: Any) -> bytes:
 
 
 class Fingerprints:
-    """A multiset of content ids with a number each, at about 20 bytes an entry.
+    """A multiset of content ids with a number each, at 24 to 48 bytes an entry.
 
     An open-addressing table: a Python dict of the same entries takes some 150 bytes each. The
-    first 64 bits stand for the whole id; two of ten million differ in them with odds of 3 in a
-    million to the contrary.
+    first 64 bits stand for the whole id: that two of ten million share them has odds of 3 in a
+    million.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Fingerprints:
     def take(self, content: bytes) -> int | None:
         """Remove one *content*, the earliest added, and return its value; None if there is none."""
         keys, mask, key = self._keys, self._mask, _key(content)
-        at = key & mask
+        at = key >> 2 & mask
         while (here := keys[at]) != _EMPTY:
             if here == key:
                 keys[at] = _TAKEN
@@ -53,7 +53,7 @@ class Fingerprints:
 
     def _place(self, key: int, value: int) -> None:
         keys, mask = self._keys, self._mask
-        at = key & mask
+        at = key >> 2 & mask
         while keys[at] != _EMPTY:
             at = (at + 1) & mask
         keys[at] = key

@@ -16,8 +16,7 @@ from request_engine.preflight import Service
 from request_engine.provider import Provider
 from request_engine.records import Request
 from request_engine.requests_file import RequestsFile
-from request_engine.results_file import ResultsFile
-from request_engine.rows import FORMATS, RowFormat
+from request_engine.rows import SPELLINGS
 from request_engine.run import CountTokens, Run
 from request_engine.send import Sender
 from request_engine.stopping import Stopping
@@ -29,6 +28,8 @@ log = logging.getLogger(__name__)
 
 CONCURRENT = 1_000
 """Requests in flight where neither the user nor the service says how many."""
+MOST_TOKENS = 10**9
+"""Tokens one request can be thought to take, whatever number it writes into max_tokens."""
 
 
 @dataclass(kw_only=True, repr=False)
@@ -55,26 +56,33 @@ class Job:
     show_progress: bool
     stop_on_signals: bool
 
+    def __post_init__(self) -> None:
+        self.requests_filepath = os.fspath(self.requests_filepath)
+        if self.save_filepath is not None:
+            self.save_filepath = os.fspath(self.save_filepath)
+        if self.errors_filepath is not None:
+            self.errors_filepath = os.fspath(self.errors_filepath)
+
     async def run(self, providers: Sequence[Provider]) -> Summary:
         """Run it. Raises BadInput before anything is sent, Stopped when it ends early."""
         service = preflight.service(providers, self.provider, self.request_url)
-        proxy = proxies.shown(service.parts)
+        proxy = proxies.proxy_for(service.parts)
         key = preflight.key(self.api_key, service.provider, service.parts, os.environ)
         budget = self._budget(service.provider)
         count_tokens = self._token_counter(service, budget)
-        transport = self._transport(service, key)
+        transport = self._transport(service, key, proxy)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
         stopping = Stopping(preflight.seconds(self.max_wait, "--max_wait"))
         save_filepath = preflight.paths(
             self.requests_filepath, self.save_filepath, self.errors_filepath
         )
-        spelling = preflight.choice(self.output_format, FORMATS, "--output_format")
+        spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
         with closing(RequestsFile(self.requests_filepath)) as requests:
-            journal = self._journal(save_filepath, spelling)
-            tally = Tally(failed_before=journal.failed_before)
-            state = progress.State(tally, budget, stopping, requests)
-            self._announce(service, proxy, journal, save_filepath)
-            with closing(journal):
+            journal = Journal(save_filepath, self.errors_filepath, spelling, ordered=self.ordered)
+            tally = Tally(journal.answered_before, failed_before=journal.failed_before)
+            try:
+                self._announce(service, proxy, journal, save_filepath)
+                state = progress.State(tally, budget, stopping, requests)
                 async with transport:
                     sender = Sender(
                         provider=service.provider,
@@ -89,7 +97,11 @@ class Job:
                     run = Run(sender.send, count_tokens, budget, journal, stopping, tally)
                     with self._watched(state):
                         await run.run(requests.requests())
+            finally:
+                journal.close(tally.finish)
         stopping.judge_whole_run(tally)
+        if journal.trouble is not None:
+            stopping.stop(journal.trouble)
         return self._closed(state, journal, save_filepath)
 
     def _budget(self, provider: Provider) -> Budget:
@@ -129,23 +141,18 @@ class Job:
         def count(request: Request) -> int:
             body, endpoint = request.body, address.endpoint(request)
             encode = encodings.encoder(name or encodings.encoding_name(body.get("model")))
-            return provider.prompt_tokens(body, endpoint, encode) + provider.completion_tokens(
-                body, endpoint
-            )
+            tokens = provider.prompt_tokens(body, endpoint, encode)
+            return min(tokens + provider.completion_tokens(body, endpoint), MOST_TOKENS)
 
         return count
 
-    def _transport(self, service: Service, key: str | None) -> Transport:
+    def _transport(self, service: Service, key: str | None, proxy: str | None) -> Transport:
         return Transport(
             service.provider.headers(key),
             connect_timeout=preflight.seconds(self.connect_timeout, "--connect_timeout"),
             total_timeout=preflight.seconds(self.total_timeout, "--total_timeout"),
+            proxy=proxy,
         )
-
-    def _journal(self, save_filepath: str, spelling: RowFormat) -> Journal:
-        results = ResultsFile(save_filepath, spelling)
-        errors = ResultsFile(self.errors_filepath, spelling) if self.errors_filepath else None
-        return Journal(results, errors, ordered=self.ordered)
 
     @contextmanager
     def _watched(self, state: progress.State) -> Iterator[None]:
@@ -171,13 +178,15 @@ class Job:
                 " or ".join(service.provider.key_variables),
             )
         if proxy is not None:
-            log.info("through the proxy %s", proxy)
+            log.info("through the proxy %s", proxies.without_credentials(proxy))
         if journal.answered_before or journal.failed_before:
             log.info(
-                "going on: %s answered before, %s failed before and tried again",
+                "going on: %s are answered already, %s failed and are tried again",
                 f"{journal.answered_before:,}",
                 f"{journal.failed_before:,}",
             )
+        if journal.torn:
+            log.warning("the last row was torn off by a crash; it is in the .torn file beside it")
         if journal.unreadable:
             log.warning(
                 "%s lines of %s are no rows of ours and were left alone",

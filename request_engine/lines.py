@@ -122,13 +122,21 @@ def _from_batch(number: int, pieces: list[splice.Piece]) -> Request:
 
 def _from_row(number: int, text: str) -> Request:
     row = splice.elements(text)
+    if len(row) > 1 and all(_is_body(piece.value) for piece in row):
+        raise ValueError(f"a list of {len(row)} requests: write each on a line of its own")
     if not row or not isinstance(row[0].value, dict):
         raise ValueError("not a results row: its first element is not a request body")
+    if len(row) > 4:
+        raise ValueError(f"not a results row: it has {len(row)} elements")
     inner = _from_object(number, splice.members(row[0].text))
     given = third_element(row)
     if given is None:
         return inner
     return Request(number, inner.body, inner.raw_body, given.value, given.text.encode())
+
+
+def _is_body(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value.keys() & {"messages", "prompt", "input"})
 
 
 def third_element(row: list[splice.Piece]) -> splice.Piece | None:

@@ -47,7 +47,7 @@ def count(value: object, flag: str) -> int:
 def logging_level(value: object) -> int:
     """A level of `logging`, by name or number."""
     text = str(value).strip().upper()
-    level = int(text) if text.isdigit() else logging.getLevelNamesMapping().get(text)
+    level = int(text) if text.isdecimal() else logging.getLevelNamesMapping().get(text)
     if level is None:
         names = "DEBUG, INFO, WARNING, ERROR or a number"
         raise BadInput(f"--logging_level is {value}, but it must be {names}")
@@ -72,8 +72,7 @@ class Service:
     @property
     def shown(self) -> str:
         """The URL without anything secret that may be in it."""
-        host = self.parts.netloc.rpartition("@")[2]
-        return f"{self.parts.scheme}://{host}{self.parts.path}"
+        return f"{self.parts.scheme}://{self.parts.netloc}{self.parts.path}"
 
 
 def service(providers: Sequence[Provider], name: str | None, request_url: str | None) -> Service:
@@ -96,13 +95,16 @@ def service(providers: Sequence[Provider], name: str | None, request_url: str | 
 
 def url(text: str) -> SplitResult:
     """The parts of an http or https URL with a host."""
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise BadInput("--request_url has a name or password in it: give the key by itself")
     if any(sign.isspace() for sign in text):
         raise BadInput(f"--request_url has a blank or a line break in it: {text!r}")
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError as error:
-        raise BadInput(f"--request_url {text} is not a URL: {error}") from None
+        why = "its port is not a number up to 65535" if "ort" in str(error) else str(error)
+        raise BadInput(f"--request_url {text} is not a URL: {why}") from None
     if parts.scheme not in ("http", "https"):
         what = f"begins with {parts.scheme}://" if "://" in text else "has no scheme"
         raise BadInput(f"--request_url {text} {what}: write https://... or http://...")

@@ -56,7 +56,7 @@ class State:
         return f" of {'' if self.requests.finished else '~'}{expected:,}"
 
     def rates(self) -> tuple[float, float, float]:
-        """Attempts, tokens and rows a minute, at the speed of the last minute."""
+        """Attempts and tokens in the last minute, and rows a minute at its speed."""
         now = self._clock()
         tally = self.tally
         if now - self._samples[-1][0] >= _SAMPLE:
@@ -65,11 +65,7 @@ class State:
             self._samples.popleft()
         then, attempts, tokens, rows = self._samples[0]
         scale = _MINUTE / max(now - then, 1.0)
-        return (
-            (tally.attempts - attempts) * scale,
-            (tally.tokens - tokens) * scale,
-            (tally.finished - rows) * scale,
-        )
+        return tally.attempts - attempts, tally.tokens - tokens, (tally.finished - rows) * scale
 
     def done(self) -> int:
         """Requests that have their row."""
@@ -81,7 +77,7 @@ class State:
     def eta(self, rows_a_minute: float) -> str:
         """How long the rest will take at the speed of the last minute."""
         expected = self.requests.expected_requests()
-        if expected is None or rows_a_minute <= 0:
+        if expected is None or rows_a_minute <= 0 or self.stopping.reason is not None:
             return "?"
         return clock_time((expected - self.done()) / rows_a_minute * _MINUTE)
 
@@ -92,15 +88,15 @@ class State:
             return f"{budget.in_flight:,} answers, then it stops"
         if budget.binding is Binding.PAUSE:
             left = max(0.0, budget.paused_until - self._clock())
-            return f"a pause of {left:.0f} s, the service refused for speed"
+            return f"a pause of {left:.0f} s to end: {self.stopping.kept_out_by}"
         if budget.waiting and budget.binding is not Binding.NOTHING:
             return budget.binding
         return "the service" if budget.in_flight else "the file"
 
-    def of(self, rate: float, allowance: Allowance | None) -> str:
-        """The speed, or where there is a limit how much of it the last minute has used."""
+    def of(self, count: float, allowance: Allowance | None) -> str:
+        """What was used in the last minute, of the limit where there is one."""
         if allowance is None:
-            return f"{rate:,.0f}"
+            return f"{count:,.0f}"
         return f"{allowance.spent(self._clock()):,.0f}/{allowance.per_minute:,.0f}"
 
     def line(self) -> str:
@@ -110,7 +106,7 @@ class State:
             f"{self.done():,}{self.total()} done, {self.tally.failed:,} failed, "
             f"{self.budget.in_flight:,} in flight; "
             f"{self.of(requests, self.budget.requests)} requests and "
-            f"{self.of(tokens, self.budget.tokens)} tokens a minute; "
+            f"{self.of(tokens, self.budget.tokens)} tokens in the last minute; "
             f"{self.tally.refusals:,} refused (429); waits for {self.waits_for()}; "
             f"ETA {self.eta(rows)}"
         )
@@ -184,7 +180,7 @@ def _panel(state: State) -> "Group":
     )
     second = Text.assemble(
         f"{state.of(requests, state.budget.requests)} requests, "
-        f"{state.of(tokens, state.budget.tokens)} tokens a minute   ",
+        f"{state.of(tokens, state.budget.tokens)} tokens in the last minute   ",
         (f"{state.tally.refusals:,} refused (429)", "yellow" if state.tally.refusals else "dim"),
     )
     third = Text.assemble("waits for ", (state.waits_for(), "cyan"))

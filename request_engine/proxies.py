@@ -1,4 +1,4 @@
-"""Which proxy the environment asks for, named without its credentials."""
+"""Which proxy the environment asks for."""
 
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -6,19 +6,26 @@ from urllib.request import getproxies, proxy_bypass
 from request_engine.errors import BadInput
 
 
-def shown(target: SplitResult) -> str | None:
-    """The proxy that requests to *target* go through, None when they go straight.
+def proxy_for(target: SplitResult) -> str | None:
+    """The URL of the proxy that requests to *target* go through, None when they go straight.
 
     BadInput for one that does not speak HTTP: it would be spoken to in the wrong language.
     """
     proxy = getproxies().get(target.scheme)
     if not proxy or proxy_bypass(target.hostname or ""):
         return None
-    parts = urlsplit(proxy)
-    name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    if parts.scheme not in ("http", "https"):
+    if "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if urlsplit(proxy).scheme not in ("http", "https"):
         raise BadInput(
-            f"the environment's proxy for {target.scheme} is {name}, but only http:// proxies can "
-            f"be used: give its http port, or put {target.hostname} into NO_PROXY"
+            f"the environment's proxy for {target.scheme} is {without_credentials(proxy)}, but "
+            f"only http:// proxies can be used: give its http port, or put {target.hostname} into "
+            "NO_PROXY"
         )
-    return name
+    return proxy
+
+
+def without_credentials(url: str) -> str:
+    """*url* as it may be shown: scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

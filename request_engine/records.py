@@ -26,6 +26,7 @@ HOPELESS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.MODEL_CONFIG})
 """Kinds that every other line of the run would meet as well."""
 
 _LOST_ON_THE_WAY = (502, 504)
+_REFUSALS = HOPELESS | {Kind.RATE_LIMIT, Kind.BAD_REQUEST}
 
 RETRIED = frozenset({Kind.RATE_LIMIT, Kind.TRANSIENT, Kind.BAD_ANSWER})
 """Kinds for which another attempt can end differently."""
@@ -111,8 +112,9 @@ class Failure:
         That is so where it was sent and nobody refused it: silence, a cut connection, a gateway
         that lost the answer, or an answer that cannot be used.
         """
-        refused = self.status is not None and self.status >= 300
-        return self.sent and (not refused or self.status in _LOST_ON_THE_WAY)
+        if not self.sent or self.kind in _REFUSALS:
+            return False
+        return self.status is None or self.status < 300 or self.status in _LOST_ON_THE_WAY
 
 
 Outcome = Success | Failure

@@ -6,15 +6,25 @@ import os
 import stat
 import sys
 import threading
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from queue import SimpleQueue
-from typing import IO
+from typing import IO, Protocol
 
 from request_engine.errors import BadInput, Stopped
 from request_engine.lines import LONGEST_LINE, read_line, unusable
 from request_engine.records import Request, Unusable
 
 _BOM = b"\xef\xbb\xbf"
+_READ_AT_ONCE = 1 << 16
+
+
+class Lines(Protocol):
+    """Whatever gives lines of bytes."""
+
+    def readline(self, most: int, /) -> bytes:
+        """The next line, or *most* bytes of it; empty at the end."""
+        ...
 
 
 class RequestsFile:
@@ -26,21 +36,20 @@ class RequestsFile:
         self.lines_read = 0
         self.requests_read = 0
         self.finished = False
-        self._raw: IO[bytes] = sys.stdin.buffer if path == "-" else _opened(path)
+        self._raw: IO[bytes] = _standard_input() if path == "-" else _opened(path)
         mode = os.fstat(self._raw.fileno())
         self._regular = stat.S_ISREG(mode.st_mode)
         self._size = mode.st_size
         if self._regular and path != "-" and not self._size:
             self._raw.close()
             raise BadInput(f"{path} is empty: it should hold one JSON request a line")
-        self._stream: IO[bytes] = self._raw
+        self._stream: Lines = self._raw if self._regular else _Pipe(self._raw.fileno())
         if path.endswith(".gz"):
-            self._stream = gzip.open(self._raw)  # type: ignore[assignment]
+            self._stream = gzip.open(self._raw)
 
     def close(self) -> None:
-        """Close the file; standard input is left to its owner."""
-        if self.path != "-":
-            self._stream.close()
+        """Close the file; standard input is left to its owner, a pipe to the thread that reads."""
+        if self._regular and self.path != "-":
             self._raw.close()
 
     def expected_requests(self) -> int | None:
@@ -74,10 +83,12 @@ class RequestsFile:
                 if item is not None:
                     self.requests_read += 1
                     yield item
-        except (gzip.BadGzipFile, EOFError) as error:
-            why = f"{self.path} cannot be decompressed after line {self.lines_read}: {error}"
+        except (OSError, EOFError, zlib.error) as error:
+            why = f"{self.path} cannot be read after line {self.lines_read}: {error}"
             raise (Stopped if self.lines_read else BadInput)(why) from error
         self.finished = True
+        if not self.requests_read:
+            raise BadInput(f"{self.path} holds no requests: it should hold a JSON object a line")
 
     def _overlong(self, start: bytes) -> Request | Unusable | None:
         length = len(start)
@@ -88,6 +99,34 @@ class RequestsFile:
         most = LONGEST_LINE // (1024 * 1024)
         why = f"too long: {length:,} bytes, and a line may have {most} MiB"
         return unusable(self.lines_read, start, why)
+
+
+class _Pipe:
+    """Lines of a pipe. A buffered reader would hold a lock while it waits, and with it our end."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._buffer = bytearray()
+
+    def readline(self, most: int) -> bytes:
+        """The next line, or *most* bytes of it; empty at the end."""
+        buffer, searched = self._buffer, 0
+        while (end := buffer.find(b"\n", searched)) < 0 and len(buffer) < most:
+            searched = len(buffer)
+            part = os.read(self._descriptor, _READ_AT_ONCE)
+            if not part:
+                break
+            buffer += part
+        taken = min(end + 1 if end >= 0 else len(buffer), most)
+        line = bytes(buffer[:taken])
+        del buffer[:taken]
+        return line
+
+
+def _standard_input() -> IO[bytes]:
+    if sys.stdin is None:
+        raise BadInput("standard input is closed, so there are no requests to read from it")
+    return sys.stdin.buffer
 
 
 def _opened(path: str) -> IO[bytes]:

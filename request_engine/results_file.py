@@ -11,7 +11,7 @@ from typing import IO
 
 from request_engine.errors import BadInput
 from request_engine.identity import Fingerprints
-from request_engine.rows import RowFormat
+from request_engine.rows import read_row
 
 _COPIED = 1 << 20
 
@@ -24,15 +24,16 @@ class Earlier:
     """Each answered request, with the offset of its row."""
     failed: int = 0
     unreadable: int = 0
+    torn: bool = False
+    """Whether the last row was torn off, and is now in `<path>.torn`."""
 
 
 class ResultsFile:
     """Rows appended one whole line at a time."""
 
-    def __init__(self, path: str, spelling: RowFormat) -> None:
+    def __init__(self, path: str) -> None:
         """Open *path* for appending, creating it. BadInput when it cannot be written."""
         self.path = path
-        self.format = spelling
         self._open()
 
     def _open(self) -> None:
@@ -71,13 +72,12 @@ class ResultsFile:
         A last line without its end was torn off by a crash: ended if it is a whole row, else
         moved to `<path>.torn`. Rows that cannot be read are left alone and counted.
         """
-        self._mend_tail()
-        earlier = Earlier()
+        earlier = Earlier(torn=self._mend_tail())
         failures: list[tuple[int, int]] = []
         removed = 0
         for offset, line in self._lines():
             try:
-                found = self.format.read(line)
+                found = read_row(line)
             except (ValueError, RecursionError):
                 earlier.unreadable += 1
                 continue
@@ -86,9 +86,14 @@ class ResultsFile:
             else:
                 failures.append((offset, len(line)))
                 removed += len(line)
+        earlier.failed = len(failures)
+        if earlier.unreadable > len(earlier.answered) + earlier.failed:
+            raise BadInput(
+                f"{self.path} holds {earlier.unreadable:,} lines that are no rows of results: "
+                "it was left as it is, name another file"
+            )
         if failures:
             self._cut_out(failures)
-        earlier.failed = len(failures)
         return earlier
 
     def put_in_order(self, offsets: "array[int]") -> None:
@@ -120,19 +125,21 @@ class ResultsFile:
                     yield offset, line
                 offset += len(line)
 
-    def _mend_tail(self) -> None:
+    def _mend_tail(self) -> bool:
+        """End or set aside a last line without its end; True if it was set aside."""
         tail = self._unended()
         if not tail:
-            return
+            return False
         try:
-            self.format.read(tail)
+            read_row(tail)
         except (ValueError, RecursionError):
             with open(self.path + ".torn", "ab") as torn:
                 torn.write(tail + b"\n")
             self._end -= len(tail)
             os.ftruncate(self._descriptor, self._end)
-        else:
-            self.append(b"\n")
+            return True
+        self.append(b"\n")
+        return False
 
     def _unended(self) -> bytes:
         """The bytes behind the last line end."""

@@ -5,8 +5,9 @@
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from request_engine import splice
 from request_engine.identity import content_id
@@ -24,86 +25,85 @@ class Found:
     succeeded: bool
 
 
-class RowFormat(Protocol):
-    """One way to spell rows."""
-
-    def row(self, request: Request | Unusable, outcome: Outcome) -> bytes:
-        """The line for *request*, newline included."""
-        ...
-
-    def read(self, line: bytes) -> Found:
-        """What *line* says. ValueError when it is no row of this format."""
-        ...
+Spelling = Callable[[Request | Unusable, Outcome], bytes]
+"""The line for a request and its outcome, newline included."""
 
 
-class ArrayRows:
-    """The cookbook's rows: arrays that begin with the request's body."""
-
-    def row(self, request: Request | Unusable, outcome: Outcome) -> bytes:
-        parts = [request.raw_body, _answer(outcome)]
-        metadata = request.raw_metadata if isinstance(request, Request) else None
-        extra = outcome.extra if isinstance(outcome, Success) else None
-        if extra is not None:
-            parts += [metadata or b"null", extra]
-        elif metadata is not None:
-            parts.append(metadata)
-        return b"[" + b", ".join(parts) + b"]\n"
-
-    def read(self, line: bytes) -> Found:
-        row = splice.elements(line.decode("utf-8"))
-        if not 2 <= len(row) <= 4 or not isinstance(row[0].value, dict | str):
-            raise ValueError("a row has a body, an answer, and perhaps metadata and an extra")
-        if not isinstance(row[1].value, dict | list):
-            raise ValueError("an answer is an object, or a list of errors")
-        succeeded = isinstance(row[1].value, dict)
-        return Found(content_id(row[0].value, metadata_of(row)), succeeded)
+def array_row(request: Request | Unusable, outcome: Outcome) -> bytes:
+    """The cookbook's row: an array that begins with the request's body."""
+    answer = outcome.response if isinstance(outcome, Success) else _errors(outcome)
+    parts = [request.raw_body, answer]
+    metadata = request.raw_metadata if isinstance(request, Request) else None
+    extra = outcome.extra if isinstance(outcome, Success) else None
+    if extra is not None:
+        parts += [metadata or b"null", extra]
+    elif metadata is not None:
+        parts.append(metadata)
+    return b"[" + b", ".join(parts) + b"]\n"
 
 
-class BatchRows:
-    """The output objects of the OpenAI Batch API, whose `id` here is made of the content's."""
-
-    def row(self, request: Request | Unusable, outcome: Outcome) -> bytes:
-        status = 200 if isinstance(outcome, Success) else outcome.status
-        body = outcome.response if isinstance(outcome, Success) else _batch_errors(outcome)
-        content, custom_id, metadata = _batch_names(request)
-        fields = {
-            "id": json.dumps(_BATCH_ID + content.hex()).encode(),
-            "custom_id": json.dumps(custom_id).encode(),
-            "response": b"null",
-            "error": b"null",
-        }
-        if status is not None:
-            response_id = json.dumps(f"req_{content.hex()}").encode()
-            fields["response"] = b'{"status_code": %d, "request_id": %b, "body": %b}' % (
-                status,
-                response_id,
-                body,
-            )
-        if isinstance(outcome, Failure):
-            error = {"code": outcome.kind, "message": outcome.message}
-            fields["error"] = json.dumps(error).encode()
-        if isinstance(outcome, Success) and outcome.extra is not None:
-            fields["extra"] = outcome.extra
-        if metadata is not None:
-            fields["metadata"] = metadata
-        joined = b", ".join(b'"%b": %b' % (key.encode(), text) for key, text in fields.items())
-        return b"{" + joined + b"}\n"
-
-    def read(self, line: bytes) -> Found:
-        row = splice.parse(line.decode("utf-8"))
-        if not isinstance(row, dict) or not str(row.get("id")).startswith(_BATCH_ID):
-            raise ValueError("a batch row is an object with an id")
-        content = bytes.fromhex(row["id"][len(_BATCH_ID) :][:32])
-        return Found(content, row.get("error") is None and row.get("response") is not None)
+def read_row(line: bytes) -> Found:
+    """What *line* says, in either spelling. ValueError when it is no row."""
+    text = line.decode("utf-8").strip()
+    return _read_batch(text) if text.startswith("{") else _read_array(text)
 
 
-FORMATS: dict[str, RowFormat] = {"rows": ArrayRows(), "batch": BatchRows()}
+def _read_array(text: str) -> Found:
+    row = splice.elements(text)
+    if not 2 <= len(row) <= 4 or not isinstance(row[0].value, dict | str):
+        raise ValueError("a row has a body, an answer, and perhaps metadata and an extra")
+    if not isinstance(row[1].value, dict | list):
+        raise ValueError("an answer is an object, or a list of errors")
+    succeeded = isinstance(row[1].value, dict)
+    return Found(content_id(row[0].value, metadata_of(row)), succeeded)
 
 
-def _answer(outcome: Outcome) -> bytes:
+def _read_batch(text: str) -> Found:
+    row = splice.parse(text)
+    if not str(row.get("id")).startswith(_BATCH_ID):
+        raise ValueError("a batch row has an id")
+    content = bytes.fromhex(row["id"][len(_BATCH_ID) :][:32])
+    return Found(content, row.get("error") is None and row.get("response") is not None)
+
+
+def batch_row(request: Request | Unusable, outcome: Outcome) -> bytes:
+    """An output line of the OpenAI Batch API, whose `id` here is made of the content's."""
+    content, custom_id, metadata = _batch_names(request)
+    fields = {
+        "id": json.dumps(_BATCH_ID + content.hex()).encode(),
+        "custom_id": json.dumps(custom_id).encode(),
+        "response": _batch_response(outcome, f"req_{content.hex()}"),
+        "error": b"null",
+    }
+    if isinstance(outcome, Failure):
+        error = {"code": outcome.kind, "message": outcome.message}
+        fields["error"] = json.dumps(error).encode()
+        fields["errors"] = _errors(outcome)
+    elif outcome.extra is not None:
+        fields["extra"] = outcome.extra
+    if metadata is not None:
+        fields["metadata"] = metadata
+    joined = b", ".join(b'"%b": %b' % (key.encode(), text) for key, text in fields.items())
+    return b"{" + joined + b"}\n"
+
+
+SPELLINGS: dict[str, Spelling] = {"rows": array_row, "batch": batch_row}
+
+
+def _batch_response(outcome: Outcome, request_id: str) -> bytes:
     if isinstance(outcome, Success):
-        return outcome.response
-    return json.dumps([_error(failure) for failure in (*outcome.earlier, outcome)]).encode()
+        status, body = 200, outcome.response
+    elif outcome.status is not None:
+        error = {"message": outcome.message, "type": outcome.kind, "code": outcome.kind}
+        status, body = outcome.status, json.dumps({"error": error}).encode()
+    else:
+        return b"null"
+    named = json.dumps(request_id).encode()
+    return b'{"status_code": %d, "request_id": %b, "body": %b}' % (status, named, body)
+
+
+def _errors(failure: Failure) -> bytes:
+    return json.dumps([_error(one) for one in (*failure.earlier, failure)]).encode()
 
 
 def _error(failure: Failure) -> dict[str, Any]:
@@ -116,11 +116,6 @@ def _error(failure: Failure) -> dict[str, Any]:
     if failure.raw is not None:
         error["raw"] = failure.raw
     return error
-
-
-def _batch_errors(failure: Failure) -> bytes:
-    error = {"message": failure.message, "type": failure.kind, "code": failure.kind}
-    return json.dumps({"error": error}).encode()
 
 
 def _batch_names(request: Request | Unusable) -> tuple[bytes, str | None, bytes | None]:

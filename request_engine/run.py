@@ -98,8 +98,7 @@ class Run:
         except Abandoned:
             return
         self._finish(request, outcome)
-        any_answer = bool(self._tally.succeeded or self._journal.answered_before)
-        self._stopping.judge(outcome, any_answer=any_answer)
+        self._stopping.judge(outcome, self._tally)
 
     def _finish(self, request: Request | Unusable, outcome: Outcome) -> None:
         try:

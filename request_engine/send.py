@@ -3,6 +3,7 @@
 attempt -> success                        the outcome
         -> failure worth another attempt  back off -> acquire -> attempt
         -> refused for speed              pause everybody -> acquire -> attempt
+        -> nobody there                   the same, and an attempt is used
         -> failure for good               the outcome
 """
 
@@ -10,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeGuard
 
 from request_engine.address import Address
 from request_engine.backoff import backoff
@@ -65,11 +67,16 @@ class Sender:
         Abandoned is raised when the run stops while the request only waits for its next attempt.
         """
         failures: list[Failure] = []
+        refused_since: float | None = None
         while True:
             outcome = await self._attempt(request, reservation)
             if isinstance(outcome, Success):
                 return outcome
-            if outcome.kind is not Kind.RATE_LIMIT:
+            if outcome.kind is Kind.RATE_LIMIT:
+                refused_since = self._now() if refused_since is None else refused_since
+                if self._stopping.refused_alone(self._now(), refused_since):
+                    return replace(outcome, earlier=tuple(failures))
+            else:
                 failures.append(replace(outcome, attempt=len(failures) + 1))
                 if not self._worth_another(failures):
                     return replace(failures[-1], earlier=tuple(failures[:-1]))
@@ -86,7 +93,7 @@ class Sender:
             outcome = self._redaction.outcome(
                 reply if isinstance(reply, Failure) else self._provider.read(reply, self._wall)
             )
-            if isinstance(outcome, Failure) and outcome.kind is Kind.RATE_LIMIT:
+            if _kept_out(outcome):
                 self._pause(reservation, outcome)  # before its slot goes to another
             self._settle(reservation, outcome)
         finally:
@@ -102,15 +109,17 @@ class Sender:
         else:
             executed = isinstance(outcome, Success) or outcome.maybe_billed
             used = None if executed else 0
-        refused = isinstance(outcome, Failure) and outcome.kind is Kind.RATE_LIMIT
-        self._budget.settle(reservation, used, admitted=not refused)
-        if not refused and not (isinstance(outcome, Failure) and not outcome.sent):
-            self._stopping.admitted()
+        kept_out = _kept_out(outcome)
+        self._budget.settle(reservation, used, admitted=not kept_out)
+        if not kept_out:
+            self._stopping.admitted(self._now())
 
-    def _pause(self, reservation: Reservation, refusal: Failure) -> None:
-        seconds = self._budget.pause(reservation, refusal.wait)
-        now = asyncio.get_running_loop().time()
-        self._stopping.refused(now, seconds, refusal.message)
+    def _pause(self, reservation: Reservation, failure: Failure) -> None:
+        self._budget.pause(reservation, failure.wait)
+        self._stopping.kept_out(self._now(), failure, self._budget.refused_in_a_row)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def _rest(self, failure: Failure, failures: int) -> float:
         """Seconds until the next attempt: our own backoff, or longer if the service asks for it."""
@@ -124,3 +133,8 @@ class Sender:
             bad = sum(failure.kind is Kind.BAD_ANSWER for failure in failures)
             return bad < MOST_BAD_ANSWERS
         return sum(failure.timed_out for failure in failures) < MOST_TIMEOUTS
+
+
+def _kept_out(outcome: Outcome) -> TypeGuard[Failure]:
+    """Whether the next request would not get in either: refused for speed, or nobody there."""
+    return isinstance(outcome, Failure) and (outcome.kind is Kind.RATE_LIMIT or not outcome.sent)

@@ -19,9 +19,11 @@ def obeyed(stopping: Stopping, budget: Budget) -> Iterator[None]:
     """Listen to signals while a run lasts. Only in the main thread, and not on Windows."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
+    before: list[signal.Signals] = []
 
     def heard(number: signal.Signals) -> None:
-        if stopping.reason is None:
+        before.append(number)
+        if len(before) == 1:
             log.warning(
                 "%s: nothing more is sent, waiting for %s answers in flight; again to quit now",
                 number.name,
@@ -32,6 +34,8 @@ def obeyed(stopping: Stopping, budget: Budget) -> Iterator[None]:
             task.cancel()
 
     numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    # What is ignored stays so: nohup does that with SIGHUP.
+    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
     installed = []
     try:
         for number in numbers:

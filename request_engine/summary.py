@@ -42,7 +42,8 @@ class Summary:
             said.append(f"{self.unwritten:,} rows could not be written and are lost with this run")
         said.append(self._counts())
         if self.stopped is not None:
-            said.append("Run the same command again to go on from here.")
+            first = "" if self.interrupted else "Mend that, then "
+            said.append(f"{first}run the same command again to go on from here.".capitalize())
         return said
 
     def _causes(self) -> list[str]:

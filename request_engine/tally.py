@@ -25,8 +25,12 @@ class Cause:
 class Tally:
     """Counts of one run."""
 
+    answers_found: int = 0
+    """Rows of answers in the results file when the run began."""
     answered_before: int = 0
+    """Requests that one of them answers."""
     failed_before: int = 0
+    """Rows of failures there, whose requests are tried again."""
     succeeded: int = 0
     failed: int = 0
     attempts: int = 0
@@ -36,6 +40,8 @@ class Tally:
     maybe_billed: int = 0
     """Attempts that may have been executed and billed without a usable answer."""
     maybe_billed_tokens: int = 0
+    hopeless: int = 0
+    """Failures of the kinds that every other request would meet."""
     last_hopeless: Failure | None = None
     causes: dict[tuple[str, int | None, str], Cause] = field(default_factory=dict)
 
@@ -43,6 +49,11 @@ class Tally:
     def finished(self) -> int:
         """Requests of this run that have their row."""
         return self.succeeded + self.failed
+
+    @property
+    def any_answer(self) -> bool:
+        """Whether the service has ever answered, in this run or an earlier one."""
+        return bool(self.succeeded or self.answers_found)
 
     @property
     def tokens(self) -> int:
@@ -67,6 +78,7 @@ class Tally:
             return
         self.failed += 1
         if outcome.kind in HOPELESS:
+            self.hopeless += 1
             self.last_hopeless = outcome
         alike = _digits.sub("#", outcome.message)[:120]
         key = (outcome.kind, outcome.status, alike)

@@ -62,15 +62,10 @@ def messages_tokens(body: Any, encode: Encode, image_tokens: ImageTokens) -> int
 
 
 def prompt_tokens(prompt: Any, encode: Encode) -> int:
-    """Tokens of a text, of a token array, or of a list of either."""
+    """Tokens of a `prompt` or an embeddings `input`: a text, a token array, or a list of either."""
     if isinstance(prompt, list):
         return sum(_one_prompt_tokens(item, encode) for item in prompt)
     return _one_prompt_tokens(prompt, encode)
-
-
-def input_tokens(value: Any, encode: Encode) -> int:
-    """Tokens of an embeddings `input`, which has the shapes of a prompt."""
-    return prompt_tokens(value, encode)
 
 
 def prompt_count(prompt: Any) -> int:

@@ -1,5 +1,6 @@
 """Carry bytes to the service and back; here, and only here, network errors become failures."""
 
+import os
 import ssl
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -12,17 +13,27 @@ from request_engine.records import Failure, Kind, Reply
 
 LARGEST_REPLY = 256 * 1024 * 1024
 """Bytes after decompression. 2,048 embeddings of 3,072 numbers are a quarter of it."""
-KEPT_ALIVE = 15.0
-"""Seconds an idle connection is kept, less than servers keep theirs."""
+KEPT_ALIVE = 4.0
+"""Seconds an idle connection is kept: less than servers keep theirs, many of them 5. One that the
+server closes just as it is used again costs an attempt."""
 
 
 class Transport:
     """One HTTP session for a whole run."""
 
     def __init__(
-        self, headers: Mapping[str, str], *, connect_timeout: float, total_timeout: float | None
+        self,
+        headers: Mapping[str, str],
+        *,
+        connect_timeout: float,
+        total_timeout: float,
+        proxy: str | None = None,
     ) -> None:
-        """*headers* go with every request. Timeouts are seconds of one attempt, None for none."""
+        """*headers* go with every request. Timeouts are seconds of one attempt.
+
+        *proxy* is a URL, perhaps with credentials. The environment is not asked for one here: that
+        would also read passwords for the service from ~/.netrc.
+        """
         self._headers = {
             "Content-Type": "application/json",
             "User-Agent": f"api-request-parallel-processor/{_version()}",
@@ -30,18 +41,16 @@ class Transport:
         }
         self._timeout = aiohttp.ClientTimeout(total=total_timeout, sock_connect=connect_timeout)
         self._total = total_timeout
+        self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         # The budget bounds what is in flight; a pool limit would queue a second time, unseen.
-        connector = aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=KEPT_ALIVE, ttl_dns_cache=300, enable_cleanup_closed=False
-        )
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE, ttl_dns_cache=300)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=self._timeout,
             headers=self._headers,
-            trust_env=True,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         return self
@@ -59,7 +68,9 @@ class Transport:
         """Send *wire_body* to *url* once. Redirects are not followed: the key is for one origin."""
         assert self._session is not None, "the transport is used inside `async with`"
         try:
-            async with self._session.post(url, data=wire_body, allow_redirects=False) as response:
+            async with self._session.post(
+                url, data=wire_body, allow_redirects=False, proxy=self._proxy
+            ) as response:
                 content = await _whole(response)
                 if content is None:
                     return _too_large(response.status)
@@ -77,7 +88,7 @@ class Transport:
             case TimeoutError():
                 return Failure(
                     Kind.TRANSIENT,
-                    f"no complete answer in {self._total:g} s" if self._total else "timed out",
+                    f"no complete answer in {self._total:g} s",
                     timed_out=True,
                 )
             case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
@@ -90,11 +101,17 @@ class Transport:
             case aiohttp.ClientResponseError():  # its own text tells the whole URL
                 return Failure(Kind.TRANSIENT, f"the answer is not HTTP: {_reason(error)}")
             case aiohttp.ClientConnectorError():
-                return _unsent(f"cannot connect to {error.host}: {_reason(error.os_error)}")
+                return _unsent(
+                    f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}"
+                )
+            case aiohttp.ClientOSError():
+                return Failure(Kind.TRANSIENT, f"the connection broke: {_reason(error)}")
             case aiohttp.ServerDisconnectedError():
                 return Failure(Kind.TRANSIENT, "the connection was closed before the answer")
             case aiohttp.ClientPayloadError():
                 return Failure(Kind.TRANSIENT, "the connection was closed within the answer")
+            case ValueError():
+                return _unsent(f"it cannot be sent: {_reason(error)}")
         return Failure(Kind.TRANSIENT, f"{type(error).__name__}: {_reason(error)}")
 
 
@@ -121,6 +138,9 @@ def _unsent(message: str) -> Failure:
 
 
 def _reason(error: BaseException) -> str:
+    numbered = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+    if isinstance(error, OSError) and numbered and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)

@@ -9,7 +9,7 @@
 : "${script:?}" "${here:?}"
 
 say() {
-    printf '%s\n' "$script: $*" >&2
+    printf '%s\n' "$script: $*" >&2 || : # standard error may be closed
 }
 
 # Nothing was sent: the status is the one of a wrong command.

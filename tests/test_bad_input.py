@@ -219,3 +219,35 @@ def test_help_answers_quickly_and_without_the_heavy_libraries(folder):
         )
 
     assert min(cpu() for _ in range(5)) < 0.15
+
+
+def test_a_python_without_the_packages_gets_the_line_that_helps(folder):
+    """`-S` leaves site-packages out, as a system Python would."""
+    result = subprocess.run(
+        [sys.executable, "-S", str(DOOR), *GOOD],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+    )
+
+    assert result.returncode == 2
+    assert "has no package aiohttp: use sh run.sh" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+def test_closed_standard_streams_do_not_stop_a_run(folder):
+    """`2>&-` and `<&-`: it works without a word, and standard input that is asked for is missed."""
+    arguments = " ".join(map(str, (sys.executable, DOOR, *GOOD, "--max_attempts", "1")))
+    result = subprocess.run(["sh", "-c", f"{arguments} 2>&- <&-"], cwd=folder)
+    asked = subprocess.run(
+        ["sh", "-c", f"{arguments.replace('in.jsonl', '-')} --save_filepath o.jsonl <&-"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+
+    assert result.returncode == 0
+    assert (folder / "in_results.jsonl").read_bytes().count(b"\n") == 1
+    assert asked.returncode == 2
+    assert "standard input is closed" in asked.stderr

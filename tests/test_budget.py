@@ -170,6 +170,19 @@ def test_settling_charges_what_was_used_beyond_the_reservation():
     assert run(scenario()) == pytest.approx(WINDOW)
 
 
+def test_an_oversize_request_of_unknown_fate_costs_one_minute_at_most():
+    """A billion tokens in max_tokens and a connection reset do not freeze the queue for years."""
+
+    async def scenario():
+        limits = budget(tpm=1_000)
+        first = await limits.acquire(10**9)
+        limits.settle(first, None, admitted=True)
+        await limits.acquire(1_000)
+        return asyncio.get_running_loop().time()
+
+    assert run(scenario()) <= WINDOW + 0.01
+
+
 def test_settling_twice_counts_once():
     async def scenario():
         limits = budget(tpm=100, concurrent=1)
@@ -253,11 +266,9 @@ def test_a_storm_of_refusals_is_one_decision():
             limits.settle(reservation, 0, admitted=False)
             limits.pause(reservation, None)
         await limits.acquire(0)
-        return asyncio.get_running_loop().time(), limits.refusals
+        return asyncio.get_running_loop().time()
 
-    waited, refusals = run(scenario())
-    assert waited <= 0.5
-    assert refusals == 100
+    assert run(scenario()) <= 0.5
 
 
 def test_a_late_short_hint_does_not_shorten_a_long_pause():

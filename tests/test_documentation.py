@@ -13,7 +13,7 @@ from request_engine.encodings import ENCODING_NAMES
 from request_engine.lines import read_line
 from request_engine.local_endpoint.flags import _parser as local_endpoint_flags
 from request_engine.records import Kind, Reply, Request, Success
-from request_engine.rows import ArrayRows
+from request_engine.rows import read_row
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
@@ -152,7 +152,7 @@ def test_the_examples_of_requests_and_rows_are_what_the_engine_reads(readme: str
         read_line(number, line.encode()) for number, line in enumerate(requests.splitlines(), 1)
     ]
     assert [type(one) for one in read] == [Request, Request, Request]
-    assert [ArrayRows().read(row.encode()).succeeded for row in rows.splitlines()] == [True, False]
+    assert [read_row(row.encode()).succeeded for row in rows.splitlines()] == [True, False]
 
 
 @pytest.mark.parametrize("readme", READMES)

@@ -290,6 +290,48 @@ async def test_standard_input_is_read_as_it_comes(tmp_path, monkeypatch):
     assert summary.tally.succeeded == 2
 
 
+@pytest.mark.parametrize("limit", ["9" * 400, "1e300", "2147483648"])
+async def test_a_huge_max_tokens_costs_nobody_else_anything(tmp_path, limit):
+    """Whatever number a line writes, the others are answered, and so is it or it has its row."""
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    line = json.dumps(chat(0)).replace('"max_tokens": 20', f'"max_tokens": {limit}, "n": 3')
+    path.write_text("\n".join([json.dumps(chat(1)), json.dumps(chat(2)), line]), encoding="utf-8")
+
+    async with serving(Settings()) as endpoint:
+        await process(
+            path,
+            endpoint.url + "/v1/chat/completions",
+            save_filepath=str(out),
+            max_tokens_per_minute=10**12,
+        )
+
+    assert len(rows(out)) == 3
+
+
+async def test_a_corrupt_gzip_keeps_what_was_answered_and_can_be_gone_on_from(tmp_path):
+    path, out = tmp_path / "in.jsonl.gz", tmp_path / "out.jsonl"
+    whole = gzip.compress("".join(json.dumps(chat(n)) + "\n" for n in range(2_000)).encode())
+    path.write_bytes(whole[: len(whole) // 2] + b"\xff" * 64 + whole[len(whole) // 2 + 64 :])
+
+    async with serving(Settings()) as endpoint:
+        with pytest.raises(Stopped, match="cannot be read after line"):
+            await process(path, endpoint.url + "/v1/chat/completions", save_filepath=str(out))
+        billed = endpoint.ledger.counts()["billed"]
+
+    assert len([row for row in rows(out) if isinstance(row[1], dict)]) == billed > 0
+
+
+async def test_paths_may_be_path_objects(tmp_path):
+    path = written(tmp_path / "in.jsonl", [chat(1)])
+
+    async with serving(Settings()) as endpoint:
+        await door.process_api_requests_from_file(
+            path, tmp_path / "out.jsonl", endpoint.url + "/v1/chat/completions", KEY
+        )
+
+    assert len(rows(tmp_path / "out.jsonl")) == 1
+
+
 async def test_failures_go_to_their_own_file_if_asked(tmp_path):
     path = written(tmp_path / "in.jsonl", [chat(1), {"model": "m"}])
     out, errors = tmp_path / "out.jsonl", tmp_path / "errors.jsonl"

@@ -417,3 +417,13 @@ def test_any_row_of_three_gives_its_body_and_metadata_back(body, response, metad
 def test_no_line_is_too_odd_to_be_judged(line):
     read = read_line(1, line)
     assert read is None or isinstance(read, Request | Unusable)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_list_of_requests_on_one_line_is_not_taken_for_a_row(count):
+    """A JSON array of requests would otherwise lose all but its first."""
+    line = json.dumps([{"model": "m", "messages": []}] * count).encode()
+    read = read_line(1, line)
+
+    assert isinstance(read, Unusable)
+    assert f"a list of {count} requests: write each on a line of its own" in read.message

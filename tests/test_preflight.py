@@ -128,7 +128,8 @@ URLS = [
     ("https://host:port/v1", "is not a URL"),
     ("https://host:99999/v1", "is not a URL"),
     ("https://[::1/v1", "is not a URL"),
-    ("https://api.openai.com\uff0f@evil.example/v1", "is not a URL"),
+    ("https://api.openai.com\uff0f@evil.example/v1", "a name or password"),
+    ("https://user:pass@llm.example.org/v1", "a name or password"),
 ]
 
 
@@ -186,9 +187,7 @@ def test_a_provider_answers_to_its_names_and_aliases(name, provider):
 
 
 def test_the_url_that_is_shown_has_no_secret_in_it():
-    service = preflight.service(
-        PROVIDERS, "vllm", "https://user:pass@llm.example.org:8443/v1?key=sk-1#x"
-    )
+    service = preflight.service(PROVIDERS, "vllm", "https://llm.example.org:8443/v1?key=sk-1#x")
     assert service.shown == "https://llm.example.org:8443/v1"
 
 

@@ -55,8 +55,8 @@ def test_the_plain_line_tells_all_and_what_it_waits_for(requests):
         return line
 
     assert run(scenario()) == (
-        "6 of ~100 done, 0 failed, 10 in flight; 10/60 requests and 50/1,000 tokens a minute; "
-        "0 refused (429); waits for tokens a minute; ETA 7:50"
+        "6 of ~100 done, 0 failed, 10 in flight; 10/60 requests and 50/1,000 tokens in the "
+        "last minute; 0 refused (429); waits for its turn among the tokens a minute; ETA 7:50"
     )
 
 
@@ -79,7 +79,7 @@ def test_a_plain_line_comes_every_30_seconds(requests, caplog):
     [
         (2, lambda service, held: service.budget.pause(held, 41), "a pause of 41 s"),
         (1, lambda service, held: service.stopping.stop("enough"), "1 answers, then it stops"),
-        (1, lambda service, held: None, "concurrency"),
+        (1, lambda service, held: None, "an answer, as no more"),
     ],
     ids=["pause", "stop", "concurrency"],
 )
@@ -113,7 +113,7 @@ def test_the_panel_shows_the_same_on_a_terminal(requests):
 
     lines = run(scenario())
     assert lines[1] == "42 of ~100 done   2 failed   0 in flight   1:00 so far, ETA 1:23"
-    assert lines[2] == "0/600 requests, 0 tokens a minute   7 refused (429)"
+    assert lines[2] == "0/600 requests, 0 tokens in the last minute   7 refused (429)"
     assert lines[3] == "waits for the file"
 
 
@@ -143,7 +143,7 @@ def test_a_stopped_run_says_why_and_how_to_go_on():
     summary = Summary(Tally(), 1.0, "out.jsonl", stopped="the key was refused (401): no")
 
     assert summary.lines()[0] == "Stopped early: the key was refused (401): no"
-    assert summary.lines()[-1] == "Run the same command again to go on from here."
+    assert summary.lines()[-1] == "Mend that, then run the same command again to go on from here."
     assert summary.exit_code() == 3
     assert Summary(Tally(), 1.0, "o", stopped="SIGINT", interrupted=True).exit_code() == 130
 

@@ -11,10 +11,8 @@ from request_engine.identity import Fingerprints, content_id
 from request_engine.journal import Journal
 from request_engine.lines import read_line
 from request_engine.records import Failure, Kind, Request, Success
-from request_engine.results_file import ResultsFile
-from request_engine.rows import FORMATS
+from request_engine.rows import array_row, batch_row
 
-ROWS = FORMATS["rows"]
 BOOM = Failure(Kind.TRANSIENT, "boom", 500, earlier=(Failure(Kind.TRANSIENT, "first"),))
 
 
@@ -32,8 +30,15 @@ def lines(path) -> list:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def opened(path, **settings) -> Journal:
-    return Journal(ResultsFile(str(path), ROWS), **settings)
+def opened(path, spelling=array_row, errors=None, **settings) -> Journal:
+    return Journal(str(path), None if errors is None else str(errors), spelling, **settings)
+
+
+def close(journal) -> list:
+    """Close *journal*; the requests whose rows were late."""
+    late = []
+    journal.close(lambda request, outcome: late.append(request))
+    return late
 
 
 @pytest.mark.parametrize(
@@ -64,11 +69,11 @@ def opened(path, **settings) -> Journal:
     ],
 )
 def test_rows_are_spelled_with_the_users_and_the_services_own_bytes(line, outcome, row):
-    assert ROWS.row(read_line(1, line.encode()), outcome) == row.encode() + b"\n"
+    assert array_row(read_line(1, line.encode()), outcome) == row.encode() + b"\n"
 
 
 def test_a_failed_row_lists_its_attempts():
-    row = json.loads(ROWS.row(asked(1), BOOM))
+    row = json.loads(array_row(asked(1), BOOM))
 
     assert row[1] == [
         {"kind": "transient", "message": "first", "status": None, "attempt": 1},
@@ -82,11 +87,11 @@ def test_P2_a_second_run_finds_what_is_done_and_takes_failures_out(tmp_path):
     first.write(asked(1), answered())
     first.write(asked(2), BOOM)
     first.write(asked(3), answered())
-    first.close()
+    close(first)
 
     second = opened(path)
     claimed = [second.claim(asked(number)) for number in (1, 2, 3)]
-    second.close()
+    close(second)
 
     assert claimed == [True, False, True]
     assert (second.answered_before, second.failed_before) == (2, 1)
@@ -97,7 +102,7 @@ def test_P11_identity_is_the_content_and_not_its_spelling_or_place(tmp_path):
     path = tmp_path / "r.jsonl"
     first = opened(path)
     first.write(asked(1, '{"a": 1, "b": [1, 2], "metadata": {"x": 1, "y": "\\u00e9"}}'), answered())
-    first.close()
+    close(first)
 
     second = opened(path)
     respelled = asked(9, '{"metadata": {"y": "é", "x": 1}, "b":[1,2],"a":1}')
@@ -108,7 +113,7 @@ def test_P11_identity_is_the_content_and_not_its_spelling_or_place(tmp_path):
     assert not second.claim(other_metadata)
     assert second.claim(respelled)
     assert not second.claim(respelled)
-    second.close()
+    close(second)
 
 
 def test_P11_equal_lines_are_separate_jobs(tmp_path):
@@ -117,11 +122,11 @@ def test_P11_equal_lines_are_separate_jobs(tmp_path):
     first = opened(path)
     first.write(asked(1, '{"a": 1}'), answered())
     first.write(asked(2, '{"a": 1}'), answered())
-    first.close()
+    close(first)
 
     second = opened(path)
     assert [second.claim(asked(number, '{"a": 1}')) for number in (1, 2, 3)] == [True, True, False]
-    second.close()
+    close(second)
 
 
 def test_a_torn_last_line_is_set_aside_and_the_next_row_is_whole(tmp_path):
@@ -129,7 +134,7 @@ def test_a_torn_last_line_is_set_aside_and_the_next_row_is_whole(tmp_path):
     path.write_bytes(b'[{"a": 1}, {"ok": 1}]\n[{"a": 2}, {"o')
     journal = opened(path)
     journal.write(asked(3, '{"a": 3}'), answered())
-    journal.close()
+    close(journal)
 
     assert [row[0]["a"] for row in lines(path)] == [1, 3]
     assert (tmp_path / "r.jsonl.torn").read_bytes() == b'[{"a": 2}, {"o\n'
@@ -141,7 +146,7 @@ def test_a_whole_last_line_without_its_end_is_ended(tmp_path):
     journal = opened(path)
     assert journal.claim(asked(1, '{"a": 1}'))
     journal.write(asked(2, '{"a": 2}'), answered())
-    journal.close()
+    close(journal)
 
     assert [row[0]["a"] for row in lines(path)] == [1, 2]
 
@@ -149,12 +154,24 @@ def test_a_whole_last_line_without_its_end_is_ended(tmp_path):
 def test_lines_that_are_no_rows_are_left_alone_and_counted(tmp_path):
     path = tmp_path / "r.jsonl"
     foreign = b'not a row\n{"x": 1}\n["a", "b"]\n[1, [2]]\n[[], []]\n[{"a": 1}, "b"]\n'
-    path.write_bytes(foreign + b'[{"a": 1}, {"ok": 1}]\n[{"a": 2}, ["error"]]\n')
+    ours = b'[{"a": 1}, {"ok": 1}]\n' * 6
+    path.write_bytes(foreign + ours + b'[{"a": 2}, ["error"]]\n')
     journal = opened(path)
-    journal.close()
+    close(journal)
 
-    assert (journal.unreadable, journal.answered_before, journal.failed_before) == (6, 1, 1)
-    assert path.read_bytes() == foreign + b'[{"a": 1}, {"ok": 1}]\n'
+    assert (journal.unreadable, journal.answered_before, journal.failed_before) == (6, 6, 1)
+    assert path.read_bytes() == foreign + ours
+
+
+def test_P10_a_file_that_is_mostly_something_else_is_left_as_it_is(tmp_path):
+    """Such as the requests themselves, or a README with one row in it."""
+    path = tmp_path / "README.md"
+    path.write_bytes(b'# Title\n\nwords\n[{"a": 2}, ["error"]]\nmore words\n')
+    before = path.read_bytes()
+
+    with pytest.raises(BadInput, match="3 lines that are no rows"):
+        opened(path)
+    assert path.read_bytes() == before
 
 
 def test_ordered_rows_follow_the_requests_with_what_was_there_before(tmp_path):
@@ -162,13 +179,13 @@ def test_ordered_rows_follow_the_requests_with_what_was_there_before(tmp_path):
     first = opened(path)
     for number in (4, 2):
         first.write(asked(number), answered())
-    first.close()
+    close(first)
 
     second = opened(path, ordered=True)
     for number in (5, 1, 4, 2, 3):
         if not second.claim(asked(number)):
             second.write(asked(number), answered() if number != 3 else BOOM)
-    second.close()
+    close(second)
 
     assert [row[0]["input"] for row in lines(path)] == [1, 2, 3, 4, 5]
 
@@ -178,11 +195,11 @@ def test_ordering_keeps_rows_that_match_no_request_behind_the_others(tmp_path):
     first = opened(path)
     for number in (9, 2, 1):
         first.write(asked(number), answered())
-    first.close()
+    close(first)
 
     second = opened(path, ordered=True)
     assert [second.claim(asked(number)) for number in (1, 2)] == [True, True]
-    second.close()
+    close(second)
 
     assert [row[0]["input"] for row in lines(path)] == [1, 2, 9]
     assert second.unclaimed == 1
@@ -191,18 +208,15 @@ def test_ordering_keeps_rows_that_match_no_request_behind_the_others(tmp_path):
 def test_failures_can_have_a_file_of_their_own_and_are_taken_out_of_it_too(tmp_path):
     good, bad = tmp_path / "r.jsonl", tmp_path / "errors.jsonl"
 
-    def both() -> Journal:
-        return Journal(ResultsFile(str(good), ROWS), ResultsFile(str(bad), ROWS))
-
-    first = both()
+    first = opened(good, errors=bad)
     first.write(asked(1), answered())
     first.write(asked(2), BOOM)
-    first.close()
+    close(first)
     assert [row[0]["input"] for row in lines(good)] == [1]
     assert [row[0]["input"] for row in lines(bad)] == [2]
 
-    second = both()
-    second.close()
+    second = opened(good, errors=bad)
+    close(second)
     assert second.failed_before == 1
     assert lines(bad) == []
 
@@ -228,9 +242,9 @@ def test_a_full_disk_leaves_no_part_of_a_row_and_the_row_is_written_when_there_i
     assert journal.unwritten == 1
 
     monkeypatch.setattr(os, "write", real)
-    journal.close()
+    assert [one.number for one in close(journal)] == [2]
     assert [row[0]["input"] for row in lines(path)] == [1, 2]
-    assert journal.unwritten == 0
+    assert (journal.unwritten, journal.trouble) == (0, None)
 
 
 def test_a_short_write_is_completed(tmp_path, monkeypatch):
@@ -238,23 +252,23 @@ def test_a_short_write_is_completed(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:3]))
     journal = opened(tmp_path / "r.jsonl")
     journal.write(asked(1), answered())
-    journal.close()
+    close(journal)
 
     assert [row[0]["input"] for row in lines(tmp_path / "r.jsonl")] == [1]
 
 
 def test_a_file_that_cannot_be_written_is_said_at_once(tmp_path):
     with pytest.raises(BadInput, match="cannot be written"):
-        ResultsFile(str(tmp_path / "no" / "such" / "folder.jsonl"), ROWS)
+        opened(tmp_path / "no" / "such" / "folder.jsonl")
 
 
 def test_batch_rows_are_those_of_the_batch_api_and_resume_as_well(tmp_path):
-    path, batch = tmp_path / "b.jsonl", FORMATS["batch"]
+    path = tmp_path / "b.jsonl"
     line = '{"custom_id": "a-1", "method": "POST", "url": "/v1/embeddings", "body": {"input": "x"}}'
-    first = Journal(ResultsFile(str(path), batch))
+    first = opened(path, batch_row)
     first.write(asked(1, line), answered('{"data": []}'))
     first.write(asked(2, line.replace("a-1", "a-2")), BOOM)
-    first.close()
+    close(first)
     rows = lines(path)
 
     assert rows[0]["custom_id"] == "a-1"
@@ -262,12 +276,51 @@ def test_batch_rows_are_those_of_the_batch_api_and_resume_as_well(tmp_path):
     assert rows[0]["response"]["status_code"] == 200
     assert rows[0]["response"]["body"] == {"data": []}
     assert rows[1]["error"] == {"code": "transient", "message": "boom"}
+    assert [one["message"] for one in rows[1]["errors"]] == ["first", "boom"]
 
-    second = Journal(ResultsFile(str(path), batch))
+    second = opened(path, batch_row)
     assert second.claim(asked(1, line))
     assert not second.claim(asked(2, line.replace("a-1", "a-2")))
-    second.close()
+    close(second)
     assert len(lines(path)) == 1
+
+
+def test_P3_rows_of_the_other_format_are_known_too(tmp_path):
+    """Another --output_format than before does not buy everything again."""
+    path = tmp_path / "r.jsonl"
+    for spelling in (array_row, batch_row):
+        journal = opened(path, spelling)
+        claimed = journal.claim(asked(1))
+        if not claimed:
+            journal.write(asked(1), answered())
+        close(journal)
+
+    assert claimed
+    assert len(lines(path)) == 1
+
+
+def test_a_file_that_cannot_be_put_in_order_says_so(tmp_path, monkeypatch):
+    """The rows are there, and the run does not end as if all were well."""
+    journal = opened(tmp_path / "r.jsonl", ordered=True)
+    journal.write(asked(2), answered())
+    journal.write(asked(1), answered())
+
+    def refuse(*anything):
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    close(journal)
+    assert journal.trouble == "the results cannot be put in order: Operation not permitted"
+    assert [row[0]["input"] for row in lines(tmp_path / "r.jsonl")] == [2, 1]
+
+
+def test_a_refused_start_leaves_no_file_open(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(BadInput):
+            opened(tmp_path / "r.jsonl", errors=tmp_path / "no" / "folder.jsonl")
+
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_fingerprints_are_a_multiset_that_gives_the_earliest_first():

@@ -11,8 +11,7 @@ from virtual_time import run
 
 from request_engine.journal import Journal
 from request_engine.records import Unusable
-from request_engine.results_file import ResultsFile
-from request_engine.rows import FORMATS
+from request_engine.rows import array_row
 from request_engine.run import Run
 
 
@@ -26,7 +25,7 @@ class Work:
 
     def __init__(self, path, service, items):
         self.service = service
-        self.journal = Journal(ResultsFile(str(path), FORMATS["rows"]))
+        self.journal = Journal(str(path), None, array_row)
         self.items = items
         self.run = Run(
             service.sender.send,
@@ -41,7 +40,7 @@ class Work:
         try:
             await self.run.run(stream(self.items))
         finally:
-            self.journal.close()
+            self.journal.close(self.service.tally.finish)
 
 
 def rows(path):
@@ -109,7 +108,7 @@ def test_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(tmp_
         service.sender._post = slow
         work = Work(tmp_path / "r.jsonl", service, [])
         await work.run.run(items())
-        work.journal.close()
+        work.journal.close(service.tally.finish)
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) == pytest.approx(125.0)
@@ -133,7 +132,7 @@ def test_an_outage_does_not_pile_up_requests_without_bound(tmp_path):
         open_now = len(read) - service.tally.finished
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        work.journal.close()
+        work.journal.close(service.tally.finish)
         return open_now
 
     assert run(scenario()) <= 2 * 10 + 100 + 1
@@ -177,6 +176,32 @@ def test_what_every_line_would_meet_stops_the_run_after_a_few(tmp_path, reply, w
     assert words in service.stopping.reason
     assert len(service.sent) <= 4
     assert len(rows(path)) <= 4
+
+
+def test_a_run_whose_lines_all_have_rows_is_not_called_stopped(tmp_path):
+    """One unknown model among bad requests: none was answered, but nothing stopped the run."""
+
+    def reply(body):
+        return error(404) if b"text 7" in body else error(400)
+
+    async def scenario():
+        service = Service(reply, max_concurrent=1)
+        await Work(tmp_path / "r.jsonl", service, many(20)).done()
+        service.stopping.judge_whole_run(service.tally)
+        return service.stopping.reason
+
+    assert run(scenario()) is None
+    assert len(rows(tmp_path / "r.jsonl")) == 20
+
+
+def test_a_short_run_that_met_nothing_but_a_refused_key_was_stopped_by_it(tmp_path):
+    async def scenario():
+        service = Service([error(401, "no such key")])
+        await Work(tmp_path / "r.jsonl", service, many(2)).done()
+        service.stopping.judge_whole_run(service.tally)
+        return service.stopping.reason
+
+    assert run(scenario()) == "the key was refused (401): no such key"
 
 
 def test_a_wrong_model_on_some_lines_costs_those_lines(tmp_path):

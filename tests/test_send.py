@@ -219,7 +219,7 @@ def test_a_wait_longer_than_max_wait_stops_the_run_with_the_services_words():
         return service.stopping.reason
 
     reason = run(scenario())
-    assert "86,400 s" in reason
+    assert "asks to wait 86,400 s" in reason
     assert "Try again in 86400 seconds" in reason
 
 
@@ -233,6 +233,56 @@ def test_refusals_without_end_stop_the_run_after_max_wait():
     took, sent = run(scenario())
     assert 540 <= took <= 700
     assert sent >= 10
+
+
+def test_one_request_that_is_always_refused_has_its_row_while_others_are_answered():
+    """It does not stop the run, nor is it tried for ever."""
+
+    async def scenario():
+        service = Service(lambda body: error(429) if b"cursed" in body else answer(), max_wait=600)
+        cursed = asyncio.create_task(service.send(request(text="cursed")))
+        while not cursed.done():
+            await service.send(request(text="fine"))
+            await asyncio.sleep(20)
+        return cursed.result(), service.stopping.reason
+
+    outcome, reason = run(scenario())
+    assert outcome.kind is Kind.RATE_LIMIT
+    assert reason is None
+
+
+def test_an_outage_pauses_everybody_and_burns_no_file():
+    """The network is away for five minutes: two hundred requests lose an attempt or two each."""
+    down_until = 300.0
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+
+        def reply(body):
+            away = 10 < loop.time() < down_until
+            return replace(reset(), sent=False, message="cannot connect") if away else answer()
+
+        service = Service(reply, max_concurrent=20, requests_per_minute=600)
+        outcomes = await asyncio.gather(*(service.send(request(number)) for number in range(200)))
+        return outcomes, service
+
+    outcomes, service = run(scenario())
+    assert all(isinstance(outcome, Success) for outcome in outcomes)
+    assert len(service.sent) <= 200 + 20 + 25
+
+
+def test_a_service_that_was_never_there_is_given_up_soon():
+    nobody = replace(reset(), sent=False, message="cannot connect to localhost:80")
+
+    async def scenario():
+        service = Service([nobody], max_attempts=50)
+        with pytest.raises(Abandoned):
+            await service.send(request())
+        return service.stopping.reason, asyncio.get_running_loop().time()
+
+    reason, took = run(scenario())
+    assert reason == "the service cannot be reached: cannot connect to localhost:80"
+    assert took < 40
 
 
 def test_a_cancelled_attempt_frees_its_slot():

@@ -12,7 +12,6 @@ from request_engine.tokens import (
     chat_tokens,
     choices,
     completion_ceiling,
-    input_tokens,
     messages_tokens,
     prompt_count,
     prompt_tokens,
@@ -252,7 +251,7 @@ def test_prompts_of_every_shape_are_counted(prompt: Any, tokens: int, count: int
 
 @pytest.mark.parametrize(("value", "tokens", "count"), PROMPTS)
 def test_embedding_inputs_have_the_shapes_of_prompts(value: Any, tokens: int, count: int) -> None:
-    assert input_tokens(value, words) == tokens
+    assert prompt_tokens(value, words) == tokens
 
 
 RESPONSES_BODIES = [
@@ -459,7 +458,7 @@ def every_count(body: Any) -> list[int]:
         responses_tokens(body, words, image),
         messages_tokens(body, words, image),
         prompt_tokens(body, words),
-        input_tokens(body, words),
+        prompt_tokens(body, words),
         prompt_count(body),
         completion_ceiling(body) or 0,
         choices(body),

@@ -8,12 +8,14 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from aioresponses import aioresponses
 
 from request_engine import transport as transport_module
+from request_engine.proxies import proxy_for
 from request_engine.records import Failure, Kind, Reply
 from request_engine.transport import Transport
 
@@ -24,10 +26,13 @@ ANSWER = b'{"choices": [{"message": {"content": "ok"}}]}'
 Serve = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
-async def post(url: str, *, connect: float = 5.0, total: float | None = 5.0) -> Reply | Failure:
+async def post(url: str, *, connect: float = 5.0, total: float = 5.0) -> Reply | Failure:
     """One attempt with the key in its headers; the key is in no failure, whatever happens."""
     headers = {"Authorization": f"Bearer {KEY}"}
-    async with Transport(headers, connect_timeout=connect, total_timeout=total) as transport:
+    proxy = None if "[::1/" in url else proxy_for(urlsplit(url))
+    async with Transport(
+        headers, connect_timeout=connect, total_timeout=total, proxy=proxy
+    ) as transport:
         outcome = await transport.post(url, BODY)
     if isinstance(outcome, Failure):
         assert KEY not in repr(outcome)
@@ -209,13 +214,13 @@ async def test_an_answer_in_chunks_is_put_together():
 async def test_a_connection_that_is_refused_was_never_sent():
     outcome = await post(f"http://127.0.0.1:{unused_port()}/v1")
     assert told(outcome) == UNSENT
-    assert outcome.message.startswith("cannot connect to 127.0.0.1: ")
+    assert outcome.message.startswith("cannot connect to 127.0.0.1:")
 
 
 async def test_a_name_that_does_not_resolve_was_never_sent():
     outcome = await post("https://no-such-service.invalid/v1")
     assert told(outcome) == UNSENT
-    assert outcome.message.startswith("cannot connect to no-such-service.invalid: ")
+    assert outcome.message.startswith("cannot connect to no-such-service.invalid:443: ")
 
 
 async def test_a_connection_closed_before_the_answer_may_have_been_executed():
@@ -385,7 +390,7 @@ async def test_a_service_without_tls_gets_no_request_that_wants_it():
         port = server.sockets[0].getsockname()[1]
         outcome = await post(f"https://127.0.0.1:{port}/v1")
     assert told(outcome) == UNSENT
-    assert outcome.message.startswith("cannot connect to 127.0.0.1: ")
+    assert outcome.message.startswith("cannot connect to 127.0.0.1:")
 
 
 # Proxies.
@@ -409,6 +414,19 @@ async def test_the_proxy_of_the_environment_is_used(through):
     (request,) = proxy.seen
     assert request.startswith(b"POST http://service.invalid/v1 HTTP/1.1\r\n")
     assert b"\r\nProxy-Authorization: Basic " in request
+
+
+async def test_P9_passwords_in_netrc_are_nobodys_business(monkeypatch, tmp_path):
+    """A key of ours goes out as it is, and a service without one gets no password from there."""
+    (tmp_path / ".netrc").write_text("default login me password secret-of-netrc\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with serving(answering()) as server:
+        reply = await post(server.url)
+        async with Transport({}, connect_timeout=5, total_timeout=5) as keyless:
+            await keyless.post(server.url, BODY)
+    assert reply.content == ANSWER
+    assert b"\r\nAuthorization: Bearer " in server.seen[0]
+    assert b"Authorization" not in server.seen[1]
 
 
 async def test_a_host_the_environment_exempts_is_asked_directly(through, monkeypatch):
@@ -464,12 +482,12 @@ ERRORS = [
     (
         aiohttp.ClientConnectorError(WHERE, OSError(101, "Network is unreachable")),
         UNSENT,
-        "cannot connect to llm.example.org: Network is unreachable",
+        "cannot connect to llm.example.org:443: Network is unreachable",
     ),
     (
         aiohttp.ClientConnectorDNSError(WHERE, OSError(-3, "Temporary failure")),
         UNSENT,
-        "cannot connect to llm.example.org: Temporary failure",
+        "cannot connect to llm.example.org:443: Temporary failure",
     ),
     (
         aiohttp.ClientConnectorCertificateError(
@@ -480,7 +498,7 @@ ERRORS = [
     ),
     (ConnectionResetError(104, "Connection reset by peer"), LOST, "Connection reset by peer"),
     (OSError(24, "Too many open files"), LOST, "Too many open files"),
-    (ValueError("odd\nheader"), LOST, "odd header"),
+    (ValueError("odd\nheader"), UNSENT, "odd header"),
     (aiohttp.ClientError(), LOST, "no reason given"),
 ]
 

@@ -31,7 +31,7 @@ PROMPT_FIELDS = {
 _COUNTS: dict[str, Callable[[dict[str, Any], Encode], int]] = {
     "chat/completions": lambda body, encode: tokens.chat_tokens(body, encode, _image_tokens),
     "completions": lambda body, encode: tokens.prompt_tokens(body["prompt"], encode),
-    "embeddings": lambda body, encode: tokens.input_tokens(body["input"], encode),
+    "embeddings": lambda body, encode: tokens.prompt_tokens(body["input"], encode),
     "responses": lambda body, encode: tokens.responses_tokens(body, encode, _image_tokens),
     "messages": lambda body, encode: tokens.messages_tokens(body, encode, _image_tokens),
 }
