@@ -11,7 +11,6 @@ The door: flags, and the names that other pipelines import. The path of a reques
 import importlib
 import importlib.util
 import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -257,10 +256,9 @@ def fastest_loop() -> "Callable[[], AbstractEventLoop] | None":
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: run what *arguments* ask for and return the exit code."""
-    from request_engine.command_line import complain
+    from request_engine.command_line import complain, replace_closed_streams
 
-    if sys.stderr is None:  # closed by whoever started us; the run goes on without a word
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")
+    replace_closed_streams()
     asked = vars(command_line().read(sys.argv[1:] if arguments is None else arguments))
     strict = asked.pop("strict")
     import asyncio

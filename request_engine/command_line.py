@@ -1,11 +1,14 @@
 """The command line's manners: underscores or hyphens, and a hint for a mistyped flag."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from request_engine.preflight import nearest
+
+_STANDARD_ERROR = 2
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -38,6 +41,18 @@ class CommandLine(argparse.ArgumentParser):
 def complain(prog: str, message: str) -> None:
     """One line on standard error about what was wrong."""
     print(f"{prog}: {message}", file=sys.stderr)
+
+
+def replace_closed_streams() -> None:
+    """Put nothing in the place of standard streams that were closed by whoever started us.
+
+    Otherwise the results file would get the number of standard error, and whatever is said there.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(descriptor)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")
 
 
 def _underscored(argument: str) -> str:

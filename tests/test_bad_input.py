@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -238,14 +239,10 @@ def test_a_python_without_the_packages_gets_the_line_that_helps(folder):
 
 def test_closed_standard_streams_do_not_stop_a_run(folder):
     """`2>&-` and `<&-`: it works without a word, and standard input that is asked for is missed."""
-    arguments = " ".join(map(str, (sys.executable, DOOR, *GOOD, "--max_attempts", "1")))
-    result = subprocess.run(["sh", "-c", f"{arguments} 2>&- <&-"], cwd=folder)
-    asked = subprocess.run(
-        ["sh", "-c", f"{arguments.replace('in.jsonl', '-')} --save_filepath o.jsonl <&-"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    line = shlex.join([sys.executable, str(DOOR), *GOOD, "--max_attempts", "1"])
+    result = subprocess.run(["sh", "-c", f"{line} 2>&- <&-"], cwd=folder)
+    line = line.replace("in.jsonl", "- --save_filepath o.jsonl")
+    asked = subprocess.run(["sh", "-c", f"{line} <&-"], cwd=folder, capture_output=True, text=True)
 
     assert result.returncode == 0
     assert (folder / "in_results.jsonl").read_bytes().count(b"\n") == 1
