@@ -180,10 +180,11 @@ class Job:
         if proxy is not None:
             log.info("through the proxy %s", proxies.without_credentials(proxy))
         if journal.answered_before or journal.failed_before:
+            failed = f", {journal.failed_before:,} failed and are tried again"
             log.info(
-                "going on: %s are answered already, %s failed and are tried again",
+                "going on: %s are answered already%s",
                 f"{journal.answered_before:,}",
-                f"{journal.failed_before:,}",
+                failed if journal.failed_before else "",
             )
         if journal.torn:
             log.warning("the last row was torn off by a crash; it is in the .torn file beside it")
