@@ -1,7 +1,7 @@
 """Who may send next: requests and tokens a minute, concurrency, spacing and pauses in one queue.
 
     acquire -> Reservation -> (send) -> settle
-                                 `-> pause, when the service refused for speed
+                                 `-> pause, when the service lets nobody in
 
 First come, first served; one timer for all who wait; nothing is polled. The wait is computed.
 """
@@ -78,7 +78,8 @@ class Budget:
         self._waiting: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._episode = 0
-        self._refused_in_a_row = 0
+        self.refused_in_a_row = 0
+        """Pauses since something was last let in."""
         self._probing = False
         self._probe: Reservation | None = None
         self._probe_until = float("-inf")
@@ -91,11 +92,6 @@ class Budget:
         )
         flight = f"in flight {self.in_flight}/{self.max_concurrent}"
         return f"<Budget {limits or 'no limits'}, {flight}, waits for {self.binding}>"
-
-    @property
-    def refused_in_a_row(self) -> int:
-        """Pauses since something was last let in."""
-        return self._refused_in_a_row
 
     @property
     def waiting(self) -> int:
@@ -134,11 +130,11 @@ class Budget:
             self._probe = None
             self._probing = self._probing and not admitted
         if admitted:
-            self._refused_in_a_row = 0
+            self.refused_in_a_row = 0
         self._serve()
 
-    def pause(self, reservation: Reservation, hint: float | None) -> float:
-        """Stop sending, since *reservation* was refused or met no service; seconds until it ends.
+    def pause(self, reservation: Reservation, hint: float | None) -> None:
+        """Stop sending for a while, since *reservation* was refused or met no service.
 
         *hint* is the seconds the service asks for. Refusals of what was sent before the last
         decision are the same news once more: they may lengthen the pause, never double it.
@@ -146,20 +142,19 @@ class Budget:
         now = asyncio.get_running_loop().time()
         if reservation.episode == self._episode:
             self._episode += 1
-            self._refused_in_a_row += 1
+            self.refused_in_a_row += 1
             length = self._pause_length(hint)
         else:
             length = hint or 0.0
         self.paused_until = max(self.paused_until, now + length)
         self._probing = True
         self._serve()
-        return self.paused_until - now
 
     def _pause_length(self, hint: float | None) -> float:
-        own = backoff(self._refused_in_a_row)
+        own = backoff(self.refused_in_a_row)
         if not hint:
             return own
-        if self._refused_in_a_row > _HINTS_BELIEVED:
+        if self.refused_in_a_row > _HINTS_BELIEVED:
             return max(hint, own)
         # A hint is when there is room again, to the millisecond: arriving just before is a refusal.
         return hint + 0.01 + 0.05 * random.random()

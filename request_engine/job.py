@@ -79,7 +79,9 @@ class Job:
         spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
         with closing(RequestsFile(self.requests_filepath)) as requests:
             journal = Journal(save_filepath, self.errors_filepath, spelling, ordered=self.ordered)
-            tally = Tally(journal.answered_before, failed_before=journal.failed_before)
+            tally = Tally(
+                answers_found=journal.answered_before, failed_before=journal.failed_before
+            )
             try:
                 self._announce(service, proxy, journal, save_filepath)
                 state = progress.State(tally, budget, stopping, requests)

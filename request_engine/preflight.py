@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +19,8 @@ _PRIVATE = [
     ip_network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
 ]
+
+_past_host = re.compile("[/?#]").split
 
 Chosen = TypeVar("Chosen")
 
@@ -95,15 +98,18 @@ def service(providers: Sequence[Provider], name: str | None, request_url: str | 
 
 def url(text: str) -> SplitResult:
     """The parts of an http or https URL with a host."""
-    if "@" in text.partition("://")[2].partition("/")[0]:
+    if "@" in _past_host(text.partition("://")[2])[0]:
         raise BadInput("--request_url has a name or password in it: give the key by itself")
     if any(sign.isspace() for sign in text):
         raise BadInput(f"--request_url has a blank or a line break in it: {text!r}")
     try:
         parts = urlsplit(text)
-        _ = parts.port
     except ValueError as error:
-        why = "its port is not a number up to 65535" if "ort" in str(error) else str(error)
+        raise BadInput(f"--request_url {text} is not a URL: {error}") from None
+    try:
+        _ = parts.port
+    except ValueError:
+        why = "its port is not a number up to 65535"
         raise BadInput(f"--request_url {text} is not a URL: {why}") from None
     if parts.scheme not in ("http", "https"):
         what = f"begins with {parts.scheme}://" if "://" in text else "has no scheme"

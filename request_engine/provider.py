@@ -142,15 +142,7 @@ class Provider:
         if 300 <= reply.status < 400:
             target = reply.headers.get("location", "elsewhere")
             message = f"the service redirects to {target}: give that as the URL if it is right"
-        paid = reply.status < 300
-        return Failure(
-            kind,
-            message,
-            reply.status,
-            wait=self.wait(reply, message, wall) if kind in _WAITING else None,
-            raw=_start(reply.content) if paid else None,
-            usage=self._usage_in(payload) if paid else None,
-        )
+        return self._failed(kind, message, reply, payload, wall)
 
     def kind(self, status: int, error: ServiceError | None) -> Kind:
         """What a reply with *status* and *error* means for the request and for the run."""
@@ -174,13 +166,18 @@ class Provider:
         kind, message = wrong
         if flat is not None and kind is Kind.BAD_ANSWER:
             kind, message = self.kind(reply.status, flat), flat.message
+        return self._failed(kind, message, reply, payload, wall)
+
+    def _failed(self, kind: Kind, message: str, reply: Reply, payload: Any, wall: Wall) -> Failure:
+        """Keeps the start of what came with a 2xx, since that was paid for."""
+        paid = reply.status < 300
         return Failure(
             kind,
             message,
             reply.status,
             wait=self.wait(reply, message, wall) if kind in _WAITING else None,
-            raw=_start(reply.content),
-            usage=self._usage_in(payload),
+            raw=_start(reply.content) if paid else None,
+            usage=self.usage(payload) if paid and isinstance(payload, dict) else None,
         )
 
     def _unreadable(self, reply: Reply, wall: Wall) -> Failure:
@@ -196,9 +193,6 @@ class Provider:
 
     def _bad(self, reply: Reply, message: str) -> Failure:
         return Failure(Kind.BAD_ANSWER, message, reply.status, raw=_start(reply.content))
-
-    def _usage_in(self, payload: Any) -> Usage | None:
-        return self.usage(payload) if isinstance(payload, dict) else None
 
 
 _WAITING = frozenset({Kind.RATE_LIMIT, Kind.TRANSIENT})

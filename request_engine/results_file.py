@@ -50,8 +50,10 @@ class ResultsFile:
 
     def close(self) -> None:
         """Bring what was written to the disk and close."""
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
+        try:
+            os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
 
     def append(self, row: bytes) -> int:
         """Write *row* with one call (more only if the system takes less); returns its offset."""
@@ -72,26 +74,29 @@ class ResultsFile:
         A last line without its end was torn off by a crash: ended if it is a whole row, else
         moved to `<path>.torn`. Rows that cannot be read are left alone and counted.
         """
-        earlier = Earlier(torn=self._mend_tail())
+        earlier = Earlier()
         failures: list[tuple[int, int]] = []
-        removed = 0
+        removed, tail = 0, b"\n"
         for offset, line in self._lines():
+            tail = line
             try:
                 found = read_row(line)
             except (ValueError, RecursionError):
-                earlier.unreadable += 1
+                earlier.torn = not line.endswith(b"\n")
+                earlier.unreadable += not earlier.torn
                 continue
             if found.succeeded:
                 earlier.answered.add(found.content, offset - removed)
             else:
-                failures.append((offset, len(line)))
-                removed += len(line)
+                length = len(line) + (not line.endswith(b"\n"))
+                failures.append((offset, length))
+                removed += length
         earlier.failed = len(failures)
-        if earlier.unreadable > len(earlier.answered) + earlier.failed:
-            raise BadInput(
-                f"{self.path} holds {earlier.unreadable:,} lines that are no rows of results: "
-                "it was left as it is, name another file"
-            )
+        self._refuse_what_is_not_ours(earlier, tail)
+        if earlier.torn:
+            self._set_aside(tail)
+        elif not tail.endswith(b"\n"):
+            self.append(b"\n")
         if failures:
             self._cut_out(failures)
         return earlier
@@ -125,32 +130,21 @@ class ResultsFile:
                     yield offset, line
                 offset += len(line)
 
-    def _mend_tail(self) -> bool:
-        """End or set aside a last line without its end; True if it was set aside."""
-        tail = self._unended()
-        if not tail:
-            return False
-        try:
-            read_row(tail)
-        except (ValueError, RecursionError):
-            with open(self.path + ".torn", "ab") as torn:
-                torn.write(tail + b"\n")
-            self._end -= len(tail)
-            os.ftruncate(self._descriptor, self._end)
-            return True
-        self.append(b"\n")
-        return False
+    def _refuse_what_is_not_ours(self, earlier: Earlier, tail: bytes) -> None:
+        """BadInput for a file that is mostly something else: the wrong one was named."""
+        begun = tail.startswith((b"[", b"{"))
+        strange = earlier.unreadable + (earlier.torn and not begun)
+        if strange > len(earlier.answered) + earlier.failed:
+            raise BadInput(
+                f"{self.path} holds {strange:,} lines that are no rows of results: "
+                "it was left as it is, name another file"
+            )
 
-    def _unended(self) -> bytes:
-        """The bytes behind the last line end."""
-        tail, at = b"", self._end
-        with open(self.path, "rb") as file:
-            while at > 0 and b"\n" not in tail:
-                step = min(_COPIED, at)
-                at -= step
-                file.seek(at)
-                tail = file.read(step) + tail
-        return tail[tail.rfind(b"\n") + 1 :]
+    def _set_aside(self, tail: bytes) -> None:
+        with open(self.path + ".torn", "ab") as torn:
+            torn.write(tail + b"\n")
+        self._end -= len(tail)
+        os.ftruncate(self._descriptor, self._end)
 
     def _cut_out(self, spans: list[tuple[int, int]]) -> None:
         with self._rewritten() as (old, new):
@@ -169,13 +163,15 @@ class ResultsFile:
                 new.flush()
                 os.fsync(new.fileno())
             shutil.copymode(self.path, beside)
+            os.close(self._descriptor)  # Windows replaces no file that is open
+            try:
+                os.replace(beside, self.path)
+            finally:
+                self._open()
         except BaseException:
             with suppress(OSError):
                 os.remove(beside)
             raise
-        os.close(self._descriptor)
-        os.replace(beside, self.path)
-        self._open()
 
 
 def _copy(old: IO[bytes], new: IO[bytes], count: int) -> None:

@@ -95,7 +95,7 @@ class Transport:
                 why = getattr(error, "certificate_error", error)
                 return _unsent(f"the service's certificate is not trusted: {why}")
             case aiohttp.ClientProxyConnectionError():
-                return _unsent(f"the proxy cannot be reached: {error.os_error}")
+                return _unsent(f"the proxy cannot be reached: {_reason(error.os_error)}")
             case aiohttp.ClientHttpProxyError():
                 return _unsent(f"the proxy answered {error.status} {error.message}")
             case aiohttp.ClientResponseError():  # its own text tells the whole URL
@@ -138,11 +138,12 @@ def _unsent(message: str) -> Failure:
 
 
 def _reason(error: BaseException) -> str:
-    numbered = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
-    if isinstance(error, OSError) and numbered and error.errno and error.errno > 0:
-        return os.strerror(error.errno)
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError):
+        # The numbers of TLS and of name resolution are not the system's.
+        if error.errno and error.errno > 0 and not isinstance(error, ssl.SSLError):
+            return os.strerror(error.errno)
+        if error.strerror:
+            return error.strerror
     text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return " ".join(text.split()) or "no reason given"
 

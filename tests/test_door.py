@@ -192,7 +192,7 @@ async def test_gateway_rows_hold_reply_metadata_and_credits_and_no_username(
     assert "lab-user-name" not in out.read_text(encoding="utf-8")
 
 
-async def test_a_bad_line_costs_one_row(tmp_path):
+async def test_P4_a_bad_line_costs_one_row(tmp_path):
     """Promise P4, for every kind of bad line, among good ones."""
     path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     bad = [
@@ -227,6 +227,19 @@ async def test_a_body_without_model_or_messages_is_sent_and_judged_by_the_servic
         sent = endpoint.ledger.counts()
 
     assert [row[1][0]["status"] for row in rows(out)] == [400, 400], sent
+
+
+@pytest.mark.parametrize("fault", ["error200", "nochoices", "html", "empty", "truncated", "cut"])
+async def test_P5_failures_are_never_data(tmp_path, fault):
+    """A 200 that holds no answer gives a failed row, and no value in an answer's place."""
+    path, out = written(tmp_path / "in.jsonl", [chat(n) for n in range(3)]), tmp_path / "out.jsonl"
+
+    async with serving(Settings(fault={fault: 1.0})) as endpoint:
+        url = endpoint.url + "/v1/chat/completions"
+        summary = await process(path, url, save_filepath=str(out), max_attempts=1)
+
+    assert (summary.tally.succeeded, summary.tally.failed) == (0, 3)
+    assert all(isinstance(row[1], list) and row[1][0]["message"] for row in rows(out))
 
 
 async def test_ordered_rows_come_in_the_order_of_the_requests(tmp_path):

@@ -130,6 +130,7 @@ URLS = [
     ("https://[::1/v1", "is not a URL"),
     ("https://api.openai.com\uff0f@evil.example/v1", "a name or password"),
     ("https://user:pass@llm.example.org/v1", "a name or password"),
+    ("https://user:pass@llm.example.org:port", "a name or password"),
 ]
 
 

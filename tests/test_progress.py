@@ -83,7 +83,7 @@ def test_a_plain_line_comes_every_30_seconds(requests, caplog):
     ],
     ids=["pause", "stop", "concurrency"],
 )
-def test_it_says_what_it_waits_for(requests, slots, happens, words):
+def test_P6_it_says_what_it_waits_for(requests, slots, happens, words):
     async def scenario():
         service = Service([answer()], max_concurrent=slots)
         happens(service, await service.budget.acquire(0))

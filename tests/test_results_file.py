@@ -166,12 +166,49 @@ def test_lines_that_are_no_rows_are_left_alone_and_counted(tmp_path):
 def test_P10_a_file_that_is_mostly_something_else_is_left_as_it_is(tmp_path):
     """Such as the requests themselves, or a README with one row in it."""
     path = tmp_path / "README.md"
-    path.write_bytes(b'# Title\n\nwords\n[{"a": 2}, ["error"]]\nmore words\n')
+    path.write_bytes(b'# Title\n\nwords\n[{"a": 2}, ["error"]]\nand a last line without its end')
     before = path.read_bytes()
 
     with pytest.raises(BadInput, match="3 lines that are no rows"):
         opened(path)
     assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize("text", [b"a note", b"a note\n", b"7"])
+def test_P10_a_file_of_one_strange_line_is_left_as_it_is(tmp_path, text):
+    path = tmp_path / "note.txt"
+    path.write_bytes(text)
+
+    with pytest.raises(BadInput, match="1 lines that are no rows"):
+        opened(path)
+    assert path.read_bytes() == text
+
+
+def test_a_first_row_that_was_torn_off_is_one_of_ours(tmp_path):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'[{"a": 1}, {"o')
+    journal = opened(path)
+    journal.write(asked(1, '{"a": 1}'), answered())
+    close(journal)
+
+    assert journal.torn
+    assert [row[0]["a"] for row in lines(path)] == [1]
+
+
+@pytest.mark.parametrize("tail", [b'[{"a": 3}, ["error"]]', b'[{"a": 3}, {"ok": 1}]', b'[{"a": 3'])
+def test_whatever_the_tail_is_the_rows_before_and_after_it_stay_whole(tmp_path, tail):
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(b'[{"a": 1}, {"ok": 1}]\n[{"a": 2}, ["error"]]\n' + tail)
+    journal = opened(path)
+    claimed = [journal.claim(asked(n, '{"a": %d}')) for n in (1, 2, 3)]
+    journal.write(asked(4, '{"a": %d}'), answered())
+    close(journal)
+
+    kept = [3] if b"ok" in tail else []
+    assert claimed == [True, False, bool(kept)]
+    assert [row[0]["a"] for row in lines(path)] == [1, *kept, 4]
+    assert b"\n\n" not in path.read_bytes()
 
 
 def test_ordered_rows_follow_the_requests_with_what_was_there_before(tmp_path):
@@ -311,6 +348,7 @@ def test_a_file_that_cannot_be_put_in_order_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", refuse)
     close(journal)
     assert journal.trouble == "the results cannot be put in order: Operation not permitted"
+    assert [one.name for one in tmp_path.iterdir()] == ["r.jsonl"]
     assert [row[0]["input"] for row in lines(tmp_path / "r.jsonl")] == [2, 1]
 
 

@@ -87,7 +87,7 @@ def test_P2_every_line_read_gives_exactly_one_row(tmp_path_factory, outcomes):
     assert max(seen.values(), default=0) <= 2
 
 
-def test_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(tmp_path):
+def test_P7_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(tmp_path):
     """With 4 slots, at most 4 are sent at once, and reading keeps to a bounded distance."""
     read, most = [], []
 
@@ -115,7 +115,7 @@ def test_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(tmp_
     assert max(most) == 4
 
 
-def test_an_outage_does_not_pile_up_requests_without_bound(tmp_path):
+def test_P7_an_outage_does_not_pile_up_requests_without_bound(tmp_path):
     """Backing off holds no slot, but at most twice the slots and a hundred wait at once."""
     read = []
 

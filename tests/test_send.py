@@ -211,7 +211,7 @@ def test_a_stop_wakes_who_only_waits_and_lets_answers_come_home():
     assert run(scenario()) < 0.1
 
 
-def test_a_wait_longer_than_max_wait_stops_the_run_with_the_services_words():
+def test_P6_a_wait_longer_than_max_wait_stops_the_run_with_the_services_words():
     async def scenario():
         service = Service([error(429, "Try again in 86400 seconds")], max_wait=600)
         with pytest.raises(Abandoned):
@@ -223,7 +223,7 @@ def test_a_wait_longer_than_max_wait_stops_the_run_with_the_services_words():
     assert "Try again in 86400 seconds" in reason
 
 
-def test_refusals_without_end_stop_the_run_after_max_wait():
+def test_P6_refusals_without_end_stop_the_run_after_max_wait():
     async def scenario():
         service = Service([error(429, "no")], max_wait=600)
         with pytest.raises(Abandoned):
