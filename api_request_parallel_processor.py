@@ -62,6 +62,25 @@ FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
             None,
             "put the rows into the order of the requests when the run ends",
         ),
+        (
+            "--overwrite",
+            None,
+            None,
+            "start afresh: old results are moved to <results>.1, not gone on from",
+        ),
+        (
+            "--keep_failures",
+            None,
+            None,
+            "leave the failed rows of earlier runs, and do not try their requests again",
+        ),
+        (
+            "--fsync",
+            "S",
+            "1",
+            "seconds between two flushes of the results to the disk, what a power cut may cost; 0 "
+            "flushes every row, none leaves it to the system (default: {default})",
+        ),
     ),
     "service": (
         (
@@ -130,12 +149,39 @@ FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
             "3600",
             "stop if the service refuses everything for so long (default: {default})",
         ),
+        (
+            "--max_same_refusals",
+            "N",
+            "10",
+            "stop if so many requests are refused in the same words and none was answered; none "
+            "goes on (default: {default})",
+        ),
         ("--connect_timeout", "S", "30", "to connect (default: {default})"),
+        (
+            "--first_byte_timeout",
+            "S",
+            "600",
+            "from sending to the first byte of the answer; blank lines and comments that only keep "
+            "the connection alive are none (default: {default})",
+        ),
+        (
+            "--progress_timeout",
+            "S",
+            "120",
+            "between two bytes of an answer, blank lines and comments again not counted "
+            "(default: {default})",
+        ),
         (
             "--total_timeout",
             "S",
-            "600",
-            "for one attempt's whole answer, so that a silent one cannot hang the run "
+            "1800",
+            "for one attempt as a whole (default: {default})",
+        ),
+        (
+            "--drain_timeout",
+            "S",
+            "300",
+            "for the answers in flight when a run is stopped, by Ctrl-C or else "
             "(default: {default})",
         ),
         ("--strict", None, None, "exit with 1 if any row is a failure"),
@@ -164,8 +210,15 @@ async def process_api_requests_from_file(
     seconds_to_sleep_each_loop: float = 0.0,
     max_concurrent_requests: int | None = None,
     max_wait: float = 3_600.0,
+    max_same_refusals: int | str | None = 10,
+    drain_timeout: float = 300.0,
     connect_timeout: float = 30.0,
-    total_timeout: float = 600.0,
+    first_byte_timeout: float = 600.0,
+    progress_timeout: float = 120.0,
+    total_timeout: float = 1_800.0,
+    fsync: float | str | None = 1.0,
+    overwrite: bool = False,
+    keep_failures: bool = False,
     errors_filepath: str | None = None,
     output_format: str = "rows",
     ordered: bool = False,
@@ -256,10 +309,16 @@ def fastest_loop() -> "Callable[[], AbstractEventLoop] | None":
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: run what *arguments* ask for and return the exit code."""
-    from request_engine.command_line import complain, replace_closed_streams
+    from request_engine.command_line import undisturbed
 
-    replace_closed_streams()
-    asked = vars(command_line().read(sys.argv[1:] if arguments is None else arguments))
+    with undisturbed():
+        return _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from request_engine.command_line import complain, complain_fault
+
+    asked = vars(command_line().read(arguments))
     strict = asked.pop("strict")
     import asyncio
 
@@ -285,6 +344,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, asyncio.CancelledError):
         complain(PROG, "interrupted; run the same command again to go on")
         return 130
+    except Exception as fault:
+        complain_fault(PROG, fault)
+        return 3
     return summary.exit_code(strict=strict)
 
 

@@ -46,7 +46,9 @@ class LabGateway(OpenAICompatible):
         """The key travels in the body."""
         return {}
 
-    def wire_body(self, request: Request, api_key: str | None) -> bytes:
+    def wire_body(
+        self, request: Request, api_key: str | None, endpoint: str | None = None
+    ) -> bytes:
         envelope = {"username": api_key or "", "request": request.raw_body.decode()}
         return json.dumps(envelope).encode()
 

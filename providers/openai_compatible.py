@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 from request_engine import image_tokens, tokens
 from request_engine.encodings import Encode
+from request_engine.event_stream import Assembler
 from request_engine.provider import Provider, number
-from request_engine.records import Kind, Usage
+from request_engine.records import Kind, Request, Usage
 
 from .openai_images import rule_for
+from .openai_streams import Streamed
 
 CHAT, COMPLETIONS, EMBEDDINGS = "chat/completions", "completions", "embeddings"
 RESPONSES, MESSAGES = "responses", "messages"
@@ -19,7 +21,7 @@ UNBOUNDED = 256
 _COMPLETIONS_BOUND = 16
 """max_tokens that the completions endpoint assumes itself."""
 _ANSWERS = ("choices", "data", "output", "content", "results")
-
+_USAGE_WANTED = b', "stream_options": {"include_usage": true}}'
 
 _messages_images = partial(image_tokens.count, image_tokens.GridRule(28, 1568, 1568))
 """Images in the Messages shape: its documentation counts cells of 28 pixels."""
@@ -37,6 +39,8 @@ class OpenAICompatible(Provider):
 
     may_be_empty: ClassVar[bool] = True
     """Whether an answer without text that ended well is one."""
+    stream_usage_option: ClassVar[bool] = True
+    """Whether a streamed answer may be asked for its usage, which it leaves out unasked."""
 
     def endpoint_of_body(self, body: Mapping[str, Any]) -> str:
         if "messages" in body:
@@ -44,6 +48,25 @@ class OpenAICompatible(Provider):
         if "prompt" in body:
             return COMPLETIONS
         return RESPONSES if _is_responses(body) else EMBEDDINGS
+
+    def wire_body(
+        self, request: Request, api_key: str | None, endpoint: str | None = None
+    ) -> bytes:
+        """The user's own bytes; a streamed answer is asked for its usage where they do not say."""
+        body = request.body
+        if body.get("stream") is not True or "stream_options" in body:
+            return request.raw_body
+        endpoint = endpoint or self._own_endpoint(request)
+        if not self.stream_usage_option or endpoint not in (CHAT, COMPLETIONS):
+            return request.raw_body
+        return request.raw_body[: request.raw_body.rindex(b"}")] + _USAGE_WANTED
+
+    def _own_endpoint(self, request: Request) -> str:
+        named = self.endpoint_of_path(request.url) if request.url is not None else None
+        return named or self.endpoint_of_body(request.body)
+
+    def assembler(self) -> Assembler:
+        return Streamed(self.usage)
 
     def prompt_tokens(self, body: Mapping[str, Any], endpoint: str, encode: Encode) -> int:
         images = image_tokens_of(body.get("model"))

@@ -2,11 +2,14 @@
 
     job               check what the user gave and join the pieces
     requests_file     lines -> lines: what one line is -> records.Request
-    journal           is there an answer already? -> identity, results_file, rows
+    survey            what is done already? -> journal, results_file, lock, scan, identity
     tokens            what will it cost? -> encodings, image_tokens
     budget            may it go now? -> allowance
-    send              attempts -> address, transport, provider, judgement, retry_after, backoff
+    send              attempts -> address, provider, judgement, retry_after, backoff
+    transport         bytes there and back -> connections, deadlines, suspension, network_errors;
+                      event_stream and runaway: replies that come event by event
     run               all of them at once; stopping: when to end early
+    disk              rows -> journal -> rows, results_file
     tally             what was done -> progress, summary
 
 and beside the path: preflight and command_line (what a user can get wrong), splice (JSON without

@@ -30,6 +30,7 @@ class Binding(StrEnum):
     TOKENS = "its turn among the tokens a minute"
     CONCURRENCY = "an answer, as no more may be in flight"
     SPACING = "the time between two sends"
+    DISK = "room on the disk"
     PAUSE = "a pause to end"
     PROBE = "the answer to a probe"
 
@@ -80,6 +81,8 @@ class Budget:
         self._episode = 0
         self.refused_in_a_row = 0
         """Pauses since something was last let in."""
+        self.held_by: str | None = None
+        """Why nothing is admitted until `release`; None while nobody holds it."""
         self._probing = False
         self._probe: Reservation | None = None
         self._probe_until = float("-inf")
@@ -150,6 +153,16 @@ class Budget:
         self._probing = True
         self._serve()
 
+    def hold(self, reason: str) -> None:
+        """Admit nothing, for *reason*, until `release`."""
+        self.held_by = reason
+
+    def release(self) -> None:
+        """Admit again, if it was held."""
+        if self.held_by is not None:
+            self.held_by = None
+            self._serve()
+
     def _pause_length(self, hint: float | None) -> float:
         own = backoff(self.refused_in_a_row)
         if not hint:
@@ -171,6 +184,8 @@ class Budget:
             waits.append((self.tokens.wait(now, tokens), Binding.TOKENS))
         if self._probe is not None and self._probing:
             waits.append((self._probe_until - now, Binding.PROBE))
+        if self.held_by is not None:
+            waits.append((float("inf"), Binding.DISK))
         if self.in_flight >= self.max_concurrent:
             waits.append((float("inf"), Binding.CONCURRENCY))
         wait, binding = max(waits)

@@ -1,14 +1,20 @@
 """The command line's manners: underscores or hyphens, and a hint for a mistyped flag."""
 
 import argparse
+import logging
 import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
+from request_engine import logs
 from request_engine.preflight import nearest
 
 _STANDARD_ERROR = 2
+_MAY_BE_A_KEY = 16
+"""Characters from which on a stray word is not repeated."""
 
 
 class CommandLine(argparse.ArgumentParser):
@@ -28,6 +34,8 @@ class CommandLine(argparse.ArgumentParser):
         values, unknown = self.parse_known_args([_underscored(one) for one in arguments])
         if unknown:
             flag = unknown[0].partition("=")[0]
+            if not flag.startswith("-") and len(flag) >= _MAY_BE_A_KEY:
+                self.error(f"a word of {len(flag)} characters belongs to no flag")
             known = [option for action in self._actions for option in action.option_strings]
             self.error(f"there is no flag {flag}{nearest(flag, known)}")
         return values
@@ -40,7 +48,26 @@ class CommandLine(argparse.ArgumentParser):
 
 def complain(prog: str, message: str) -> None:
     """One line on standard error about what was wrong."""
-    print(f"{prog}: {message}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads it any more
+        print(f"{prog}: {logs.hidden(message)}", file=sys.stderr)
+
+
+def complain_fault(prog: str, fault: BaseException) -> None:
+    """The traceback of what should never happen, without the key that it may have quoted."""
+    told = "".join(traceback.format_exception(fault)).rstrip()
+    complain(prog, f"this is a fault of the program; run it again to go on\n{told}")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A command whose standard streams may be closed, or lose their readers while it runs."""
+    replace_closed_streams()
+    logging.captureWarnings(True)  # into the log, where secrets are taken out
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        end_quietly()
 
 
 def replace_closed_streams() -> None:
@@ -53,6 +80,21 @@ def replace_closed_streams() -> None:
     os.close(descriptor)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")
+
+
+def end_quietly() -> None:
+    """Flush the standard streams, so that a pipe nobody reads does not change the exit code.
+
+    Python would try at its end, say that it failed, and exit with 120.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except OSError:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, stream.fileno())
+            os.close(nothing)
 
 
 def _underscored(argument: str) -> str:

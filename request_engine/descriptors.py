@@ -1,7 +1,11 @@
 """How many connections the system lets this process have."""
 
+import os
+
 _KEPT = 64
-"""Descriptors for files, pipes and the loop itself."""
+"""Descriptors left for files, pipes, name look-ups and the loop; where there are few, half."""
+_OPEN_AT_LEAST = 16
+"""Descriptors taken to be open where the system does not list them."""
 
 
 def most_connections(wanted: int) -> int:
@@ -11,13 +15,31 @@ def most_connections(wanted: int) -> int:
     except ImportError:  # Windows has no such limit on sockets
         return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + _KEPT
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-            soft = raised
-        except (ValueError, OSError):
-            pass
-        return max(1, min(wanted, soft - _KEPT))
-    return wanted
+    needed = wanted + _KEPT + _open()
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return wanted
+    raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        soft = raised
+    except (ValueError, OSError):
+        pass
+    free = max(0, soft - _open())
+    return max(1, min(wanted, free - min(_KEPT, free // 2)))
+
+
+def shortage(possible: int, wanted: int) -> str:
+    """What to tell who asked for *wanted* connections and gets *possible*."""
+    needed = wanted + _KEPT + _OPEN_AT_LEAST
+    return (
+        f"only {possible:,} requests are in flight at once, not {wanted:,}: the system allows so "
+        f"few open files; `ulimit -n {needed}` before the run may allow more"
+    )
+
+
+def _open() -> int:
+    """How many descriptors are open now."""
+    try:
+        return len(os.listdir("/dev/fd")) - 1  # without the one that lists them
+    except OSError:
+        return _OPEN_AT_LEAST

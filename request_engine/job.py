@@ -7,20 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from request_engine import encodings, preflight, progress, proxies, signals
+from request_engine import announce, encodings, logs, preflight, progress, proxies, signals
 from request_engine.budget import Budget
-from request_engine.descriptors import most_connections
+from request_engine.descriptors import most_connections, shortage
+from request_engine.disk import Disk
 from request_engine.errors import Stopped
 from request_engine.journal import Journal
 from request_engine.preflight import Service
 from request_engine.provider import Provider
 from request_engine.records import Request
+from request_engine.redaction import Redaction, secrets_in
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
-from request_engine.run import CountTokens, Run
+from request_engine.run import MANY, CountTokens, Run
 from request_engine.send import Sender
 from request_engine.stopping import Stopping
 from request_engine.summary import Summary
+from request_engine.survey import survey
 from request_engine.tally import Tally
 from request_engine.transport import Transport
 
@@ -48,8 +51,15 @@ class Job:
     seconds_to_sleep_each_loop: float
     max_concurrent_requests: int | None
     max_wait: float
+    max_same_refusals: int | str | None
+    drain_timeout: float
     connect_timeout: float
+    first_byte_timeout: float
+    progress_timeout: float
     total_timeout: float
+    fsync: float | str | None
+    overwrite: bool
+    keep_failures: bool
     errors_filepath: str | None
     output_format: str
     ordered: bool
@@ -68,43 +78,83 @@ class Job:
         service = preflight.service(providers, self.provider, self.request_url)
         proxy = proxies.proxy_for(service.parts)
         key = preflight.key(self.api_key, service.provider, service.parts, os.environ)
+        redaction = Redaction(key, *secrets_in(service.parts.geturl()), *secrets_in(proxy or ""))
+        logs.hide(redaction)
         budget = self._budget(service.provider)
         count_tokens = self._token_counter(service, budget)
         transport = self._transport(service, key, proxy)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
-        stopping = Stopping(preflight.seconds(self.max_wait, "--max_wait"))
+        stopping = self._stopping()
+        fsync = None
+        if not preflight.is_none(self.fsync):
+            fsync = preflight.seconds(self.fsync, "--fsync", zero=True)
         save_filepath = preflight.paths(
             self.requests_filepath, self.save_filepath, self.errors_filepath
         )
         spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
+        tally = Tally()
         with closing(RequestsFile(self.requests_filepath)) as requests:
-            journal = Journal(save_filepath, self.errors_filepath, spelling, ordered=self.ordered)
-            tally = Tally(
-                answers_found=journal.answered_before, failed_before=journal.failed_before
+            journal = Journal(
+                save_filepath,
+                self.errors_filepath,
+                spelling,
+                ordered=self.ordered,
+                overwrite=self.overwrite,
             )
+            disk = Disk(journal, budget, stopping, tally.finish, fsync=fsync)
             try:
-                self._announce(service, proxy, journal, save_filepath)
-                state = progress.State(tally, budget, stopping, requests)
-                async with transport:
-                    sender = Sender(
-                        provider=service.provider,
-                        post=transport.post,
-                        address=service.address,
-                        api_key=key,
-                        budget=budget,
-                        stopping=stopping,
-                        tally=tally,
-                        max_attempts=attempts,
-                    )
-                    run = Run(sender.send, count_tokens, budget, journal, stopping, tally)
+                self._announce(service, key, proxy, save_filepath)
+                await journal.recover(keep_failures=self.keep_failures)
+                tally.answers_found = journal.answered_before
+                tally.failed_before = journal.failed_before
+                surveyed = await survey(requests, journal, tally)
+                announce.found(journal, requests, tally, surveyed=surveyed)
+                state = progress.State(tally, budget, stopping, requests, transport)
+                sender = Sender(
+                    provider=service.provider,
+                    post=transport.post,
+                    address=service.address,
+                    api_key=key,
+                    redaction=redaction,
+                    budget=budget,
+                    stopping=stopping,
+                    tally=tally,
+                    max_attempts=attempts,
+                )
+                run = Run(
+                    sender.send,
+                    count_tokens,
+                    budget,
+                    journal,
+                    disk,
+                    stopping,
+                    tally,
+                    is_large=lambda: (requests.expected_requests() or 0) - tally.done_before > MANY,
+                )
+                async with transport, disk.watched():
                     with self._watched(state):
                         await run.run(requests.requests())
             finally:
-                journal.close(tally.finish)
+                trouble = disk.close()
+            changed = requests.changed()
         stopping.judge_whole_run(tally)
-        if journal.trouble is not None:
-            stopping.stop(journal.trouble)
+        if trouble is not None:
+            stopping.stop(trouble)
+        if changed is not None:
+            log.warning("%s changed while it was read: %s", self.requests_filepath, changed)
+        if not surveyed:
+            announce.unmatched(journal)
         return self._closed(state, journal, save_filepath)
+
+    def _stopping(self) -> Stopping:
+        most = None
+        if not preflight.is_none(self.max_same_refusals):
+            most = preflight.count(self.max_same_refusals, "--max_same_refusals")
+        return Stopping(
+            preflight.seconds(self.max_wait, "--max_wait"),
+            drain_timeout=preflight.seconds(self.drain_timeout, "--drain_timeout"),
+            max_same_refusals=most,
+        )
 
     def _budget(self, provider: Provider) -> Budget:
         profile = provider.profile
@@ -116,7 +166,7 @@ class Job:
         )
         possible = most_connections(wanted)
         if possible < wanted:
-            log.warning("the system allows %d connections, not %d", possible, wanted)
+            log.warning("%s", shortage(possible, wanted))
         return Budget(
             requests_per_minute=preflight.limit(
                 self.max_requests_per_minute, "--max_requests_per_minute"
@@ -152,8 +202,11 @@ class Job:
         return Transport(
             service.provider.headers(key),
             connect_timeout=preflight.seconds(self.connect_timeout, "--connect_timeout"),
+            first_byte_timeout=preflight.seconds(self.first_byte_timeout, "--first_byte_timeout"),
+            progress_timeout=preflight.seconds(self.progress_timeout, "--progress_timeout"),
             total_timeout=preflight.seconds(self.total_timeout, "--total_timeout"),
             proxy=proxy,
+            assembler=service.provider.assembler,
         )
 
     @contextmanager
@@ -165,7 +218,7 @@ class Job:
             yield
 
     def _announce(
-        self, service: Service, proxy: str | None, journal: Journal, save_filepath: str
+        self, service: Service, key: str | None, proxy: str | None, save_filepath: str
     ) -> None:
         log.info(
             "%s -> %s (%s), results to %s",
@@ -179,23 +232,13 @@ class Job:
                 "the key is on the command line, where ps shows it to everybody: set %s instead",
                 " or ".join(service.provider.key_variables),
             )
+        if preflight.travels_openly(service.parts, key):
+            log.warning(
+                "the key travels unencrypted to %s: use https if the service has it",
+                service.parts.hostname,
+            )
         if proxy is not None:
             log.info("through the proxy %s", proxies.without_credentials(proxy))
-        if journal.answered_before or journal.failed_before:
-            failed = f", {journal.failed_before:,} failed and are tried again"
-            log.info(
-                "going on: %s are answered already%s",
-                f"{journal.answered_before:,}",
-                failed if journal.failed_before else "",
-            )
-        if journal.torn:
-            log.warning("the last row was torn off by a crash; it is in the .torn file beside it")
-        if journal.unreadable:
-            log.warning(
-                "%s lines of %s are no rows of ours and were left alone",
-                f"{journal.unreadable:,}",
-                save_filepath,
-            )
 
     def _closed(self, state: progress.State, journal: Journal, save_filepath: str) -> Summary:
         summary = Summary(
@@ -209,8 +252,6 @@ class Job:
         )
         for line in summary.lines():
             log.info("%s", line)
-        if journal.unclaimed:
-            log.info("%s earlier rows match no line of the file", f"{journal.unclaimed:,}")
         if summary.stopped is not None:
             raise Stopped(summary.stopped, summary)
         return summary

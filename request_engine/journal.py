@@ -3,11 +3,11 @@
 from array import array
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from functools import partial
 
 from request_engine.errors import BadInput
-from request_engine.identity import Fingerprints, content_id
-from request_engine.records import Failure, Outcome, Request, Unusable
+from request_engine.identity import Fingerprints, key_of
+from request_engine.lines import content_of
+from request_engine.records import Claim, Failure, Outcome, Request, Unusable
 from request_engine.results_file import ResultsFile
 from request_engine.rows import Spelling
 
@@ -22,98 +22,157 @@ class Journal:
         spelling: Spelling,
         *,
         ordered: bool = False,
+        overwrite: bool = False,
     ) -> None:
-        """Open the files and read what earlier runs left. BadInput when that cannot be done.
+        """Open and lock the files. BadInput when that cannot be done.
 
         *ordered* puts the rows into the order of the requests when the run ends. Rows are still
         appended as answers arrive, since an answer held back in memory is one that a crash takes.
-        It costs 8 bytes of memory a request.
+        It costs 16 bytes of memory a request. *overwrite* moves old files aside.
         """
+        self.answered_before = 0
+        """Rows of answers that earlier runs left."""
         self.failed_before = 0
+        """Rows of failures that they left."""
+        self.claimable = 0
+        """Rows of earlier runs that a request may claim."""
+        self.keeps_failures = False
         self.unreadable = 0
+        self.zeros = 0
         self.torn = False
-        self.trouble: str | None = None
-        """What went wrong while closing."""
+        self.unflushed = False
+        """Whether rows were written that have not been brought to the disk."""
+        self.bytes_written = 0
+        self.rows_written = 0
+        self.longest_row = 0
         self._spelling = spelling
         self._ordered = ordered
         self._offsets: dict[ResultsFile, array[int]] = {}
+        self._earlier: list[tuple[ResultsFile, Fingerprints, Claim]] = []
+        """Where rows of earlier runs are, their ids, and what they say."""
         self._unwritten: list[tuple[Request | Unusable, Outcome]] = []
         with ExitStack() as opened:
-            self._results, self._answered = self._recovered(save_filepath, opened)
-            self._errors = self._results
+            self._results = self._errors = opened.enter_context(
+                closing(ResultsFile(save_filepath, overwrite=overwrite))
+            )
             if errors_filepath is not None:
-                self._errors, _ = self._recovered(errors_filepath, opened)
+                self._errors = opened.enter_context(
+                    closing(ResultsFile(errors_filepath, overwrite=overwrite))
+                )
+            self._both = tuple(dict.fromkeys((self._results, self._errors)))
             self._files = opened.pop_all()
-        self.answered_before = len(self._answered)
+
+    async def recover(self, *, keep_failures: bool = False) -> None:
+        """Read what earlier runs left. BadInput when that cannot be done.
+
+        Rows of failures are taken out, so that their requests are tried again, unless
+        *keep_failures*: then they stay, and so does what they say.
+        """
+        for file in self._both:
+            try:
+                earlier = await file.recover(keep_failures=keep_failures, ordered=self._ordered)
+            except OSError as error:
+                why = f"{file.path} cannot be prepared: {error.strerror}"
+                raise BadInput(
+                    f"{why} (its rows of failures are taken out by way of a copy)"
+                ) from None
+            if file is self._results:
+                self.answered_before = len(earlier.answered)
+                self._earlier.append((file, earlier.answered, Claim.ANSWER))
+            self._earlier.append((file, earlier.kept, Claim.FAILURE))
+            self.failed_before += earlier.failed
+            self.unreadable += earlier.unreadable
+            self.zeros += earlier.zeros
+            self.torn = self.torn or earlier.torn
+            if self._ordered:
+                self._offsets[file] = array("q")
+        self.keeps_failures = keep_failures
+        self.claimable = self.unclaimed
+        self._earlier = [one for one in self._earlier if len(one[1])]
+
+    @property
+    def paths(self) -> list[str]:
+        """The files that rows go to."""
+        return [file.path for file in self._both]
+
+    @property
+    def moved_aside(self) -> list[str]:
+        """Where old files went."""
+        return [file.aside for file in self._both if file.aside is not None]
 
     @property
     def unclaimed(self) -> int:
-        """Answers of earlier runs that no request has claimed."""
-        return len(self._answered)
+        """Rows of earlier runs that no request has claimed."""
+        return sum(len(ids) for _, ids, _ in self._earlier)
 
     @property
     def unwritten(self) -> int:
         """Rows that the disk did not take."""
         return len(self._unwritten)
 
-    def claim(self, request: Request) -> bool:
-        """Whether an earlier run answered *request*; each answer serves one request only."""
-        if not len(self._answered):
-            return False
-        offset = self._answered.take(content_id(request.body, request.metadata))
-        if offset is None:
-            return False
-        self._place(self._results, request.number, offset)
-        return True
+    def claim(self, request: Request | Unusable) -> Claim | None:
+        """The row that an earlier run left for *request*; each serves one request only."""
+        return self.claim_content(request.number, content_of(request)) if self._earlier else None
+
+    def claim_content(self, number: int, content: bytes) -> Claim | None:
+        """The same of the request of line *number* with the content id *content*."""
+        key = key_of(content)
+        for file, keys, claim in self._earlier:
+            offset = keys.take(key)
+            if offset is not None:
+                self._place(file, number, offset)
+                return claim
+        return None
 
     def write(self, request: Request | Unusable, outcome: Outcome) -> None:
         """Append the row of *request*. An OSError means that it is kept, for `write_rest`."""
+        if self._unwritten:  # the disk refuses; it is asked again from time to time only
+            self._unwritten.append((request, outcome))
+            return
         try:
             self._append(request, outcome)
         except OSError:
             self._unwritten.append((request, outcome))
             raise
 
-    def close(self, written: Callable[[Request | Unusable, Outcome], None]) -> None:
-        """Write what could not be written before, order the rows, and close the files.
-
-        *written* is told of each row that was late. What goes wrong is told by `trouble`.
-        """
-        self._try("be written", partial(self._write_rest, written))
-        self._try("be put in order", self._put_in_order)
-        self._try("be brought to the disk", self._files.close)
-
-    def _try(self, doing: str, step: Callable[[], None]) -> None:
+    def write_rest(self, written: Callable[[Request | Unusable, Outcome], None]) -> None:
+        """Append what the disk did not take. *written* is told of each; OSError if some is left."""
+        done = 0
         try:
-            step()
-        except OSError as error:
-            self.trouble = self.trouble or f"the results cannot {doing}: {error.strerror}"
+            for row in self._unwritten:
+                self._append(*row)
+                done += 1
+                written(*row)
+        finally:
+            del self._unwritten[:done]
 
-    def _append(self, request: Request | Unusable, outcome: Outcome) -> None:
-        file = self._errors if isinstance(outcome, Failure) else self._results
-        self._place(file, request.number, file.append(self._spelling(request, outcome)))
+    def sync(self) -> None:
+        """Bring what was written to the disk. An OSError is final: nobody knows what is there."""
+        self.unflushed = False
+        for file in self._both:
+            file.sync()
 
-    def _write_rest(self, written: Callable[[Request | Unusable, Outcome], None]) -> None:
-        while self._unwritten:
-            self._append(*self._unwritten[0])
-            written(*self._unwritten.pop(0))
+    def is_gone(self) -> str | None:
+        """The path of a file that somebody removed while it was written."""
+        return next((file.path for file in self._both if file.is_gone()), None)
 
-    def _put_in_order(self) -> None:
+    def put_in_order(self) -> None:
+        """Put the rows into the order of the requests, if that is wanted."""
         for file, offsets in self._offsets.items():
             file.put_in_order(offsets)
 
-    def _recovered(self, path: str, opened: ExitStack) -> tuple[ResultsFile, Fingerprints]:
-        file = opened.enter_context(closing(ResultsFile(path)))
-        try:
-            earlier = file.recover()
-        except OSError as error:
-            raise BadInput(f"{path} cannot be prepared: {error.strerror}") from None
-        self.failed_before += earlier.failed
-        self.unreadable += earlier.unreadable
-        self.torn = self.torn or earlier.torn
-        if self._ordered:
-            self._offsets[file] = array("q")
-        return file, earlier.answered
+    def close(self) -> None:
+        """Bring all to the disk and let others write the files."""
+        self._files.close()
+
+    def _append(self, request: Request | Unusable, outcome: Outcome) -> None:
+        file = self._errors if isinstance(outcome, Failure) else self._results
+        row = self._spelling(request, outcome)
+        self._place(file, request.number, file.append(row))
+        self.unflushed = True
+        self.rows_written += 1
+        self.bytes_written += len(row)
+        self.longest_row = max(self.longest_row, len(row))
 
     def _place(self, file: ResultsFile, number: int, offset: int) -> None:
         if not self._ordered:

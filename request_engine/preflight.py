@@ -21,15 +21,21 @@ _PRIVATE = [
 ]
 
 _past_host = re.compile("[/?#]").split
+_harmless = re.compile(r"[\w+.:/\[\]~%-]*").match
 
 Chosen = TypeVar("Chosen")
 
 
 def limit(value: object, flag: str) -> float | None:
     """A limit a minute above 0; None for `none`, a service without such a limit."""
-    if value is None or str(value).strip().lower() == "none":
+    if is_none(value):
         return None
     return _positive(value, flag, "a number above 0, or none for no limit")
+
+
+def is_none(value: object) -> bool:
+    """Whether *value* is None or the word."""
+    return value is None or str(value).strip().lower() == "none"
 
 
 def seconds(value: object, flag: str, *, zero: bool = False) -> float:
@@ -64,13 +70,16 @@ def choice(name: str, known: Mapping[str, Chosen], flag: str) -> Chosen:
     return known[name]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Service:
     """Who is asked, and where."""
 
     provider: Provider
     parts: SplitResult
     address: Address
+
+    def __repr__(self) -> str:
+        return f"<Service {self.provider.name} at {self.shown}>"
 
     @property
     def shown(self) -> str:
@@ -100,22 +109,22 @@ def url(text: str) -> SplitResult:
     """The parts of an http or https URL with a host."""
     if "@" in _past_host(text.partition("://")[2])[0]:
         raise BadInput("--request_url has a name or password in it: give the key by itself")
+    told = f"--request_url {_shown(text)}".rstrip()
     if any(sign.isspace() for sign in text):
-        raise BadInput(f"--request_url has a blank or a line break in it: {text!r}")
+        raise BadInput(f"{told} has a blank or a line break in it")
     try:
         parts = urlsplit(text)
-    except ValueError as error:
-        raise BadInput(f"--request_url {text} is not a URL: {error}") from None
+    except ValueError:
+        raise BadInput(f"{told} is not a URL: its host cannot be read") from None
     try:
         _ = parts.port
     except ValueError:
-        why = "its port is not a number up to 65535"
-        raise BadInput(f"--request_url {text} is not a URL: {why}") from None
+        raise BadInput(f"{told} is not a URL: its port is not a number up to 65535") from None
     if parts.scheme not in ("http", "https"):
         what = f"begins with {parts.scheme}://" if "://" in text else "has no scheme"
-        raise BadInput(f"--request_url {text} {what}: write https://... or http://...")
+        raise BadInput(f"{told} {what}: write https://... or http://...")
     if not parts.hostname:
-        raise BadInput(f"--request_url {text} has no host, as in https://api.example.com/v1/...")
+        raise BadInput(f"{told} has no host, as in https://api.example.com/v1/...")
     return parts
 
 
@@ -155,6 +164,11 @@ def key(
                 f"the key from {source} has {_name(sign)} in it: copy it again, without quotes"
             )
     return found
+
+
+def travels_openly(parts: SplitResult, key: str | None) -> bool:
+    """Whether everybody on the way to the service can read *key*."""
+    return key is not None and parts.scheme == "http" and not _local(parts)
 
 
 def paths(requests_path: str, save_path: str | None, errors_path: str | None) -> str:
@@ -209,6 +223,17 @@ def _local(parts: SplitResult) -> bool:
     except ValueError:
         return host == "localhost" or host.endswith((".local", ".localhost")) or "." not in host
     return address.is_loopback or any(address in network for network in _PRIVATE)
+
+
+def _shown(text: str) -> str:
+    """The part of a wrong URL that cannot hold a secret.
+
+    That is up to its query; nothing of one with a name or password, or of what may be a key.
+    """
+    if "@" in text or not any(sign in text for sign in "./:"):
+        return ""
+    found = _harmless(text)
+    return found[0] if found else ""
 
 
 def _default_save_path(path: str) -> str:

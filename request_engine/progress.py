@@ -1,19 +1,23 @@
-"""Show how a run goes: a live panel on a terminal, else one plain line every 30 seconds."""
+"""Show how a run goes: a live panel on a terminal, else one plain line every 30 seconds.
+
+On either, a warning says what is awaited whenever nothing has moved for so long.
+"""
 
 import asyncio
 import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from request_engine.allowance import Allowance
 from request_engine.budget import Binding, Budget
 from request_engine.requests_file import RequestsFile
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
+from request_engine.timers import repeated
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -21,11 +25,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVERY = 30.0
-"""Seconds between two plain lines."""
+"""Seconds between two plain lines, and without any movement before a warning."""
+_LOOKED = 5.0
+"""Seconds between two looks at whether a line is due; while a run drains, one always is."""
 _REDRAWN = 0.25
 """Seconds between two drawings of the panel, which take some 5 ms each."""
 _MINUTE = 60.0
 _SAMPLE = 1.0
+
+
+class Moving(Protocol):
+    """What is known of requests in flight, by the running loop's clock."""
+
+    @property
+    def moved_at(self) -> float:
+        """When an attempt was last sent, or a byte that means something last received."""
+        ...
+
+    def waiting_since(self) -> float | None:
+        """Since when the oldest attempt in flight waits."""
+        ...
 
 
 class State:
@@ -37,15 +56,17 @@ class State:
         budget: Budget,
         stopping: Stopping,
         requests: RequestsFile,
+        moving: Moving,
     ) -> None:
         """Begin to watch a run over *requests*, on the running loop's clock."""
-        clock = asyncio.get_running_loop().time
         self.tally = tally
         self.budget = budget
         self.stopping = stopping
         self.requests = requests
-        self._clock = clock
-        self.started = clock()
+        self.moving = moving
+        self.clock = asyncio.get_running_loop().time
+        self.started = self.clock()
+        self._rows, self._rows_at = self.done(), self.started
         self._samples: deque[tuple[float, int, int, int]] = deque([(self.started, 0, 0, 0)])
 
     def total(self) -> str:
@@ -57,7 +78,7 @@ class State:
 
     def rates(self) -> tuple[float, float, float]:
         """Attempts and tokens in the last minute, and rows a minute at its speed."""
-        now = self._clock()
+        now = self.clock()
         tally = self.tally
         if now - self._samples[-1][0] >= _SAMPLE:
             self._samples.append((now, tally.attempts, tally.tokens, tally.finished))
@@ -69,10 +90,10 @@ class State:
 
     def done(self) -> int:
         """Requests that have their row."""
-        return self.tally.finished + self.tally.answered_before
+        return self.tally.finished + self.tally.done_before
 
     def elapsed(self) -> float:
-        return self._clock() - self.started
+        return self.clock() - self.started
 
     def eta(self, rows_a_minute: float) -> str:
         """How long the rest will take at the speed of the last minute."""
@@ -85,19 +106,31 @@ class State:
         """What keeps the next request from being sent."""
         budget = self.budget
         if self.stopping.reason is not None:
-            return f"{budget.in_flight:,} answers, then it stops"
+            at_most = clock_time(self.stopping.time_left())
+            return f"{budget.in_flight:,} answers in flight, at most {at_most} more"
+        if budget.held_by is not None:
+            return f"{Binding.DISK}: {budget.held_by}"
         if budget.binding is Binding.PAUSE:
-            left = max(0.0, budget.paused_until - self._clock())
+            left = max(0.0, budget.paused_until - self.clock())
             return f"a pause of {left:.0f} s to end: {self.stopping.kept_out_by}"
         if budget.waiting and budget.binding is not Binding.NOTHING:
             return budget.binding
-        return "the service" if budget.in_flight else "the file"
+        if budget.in_flight:
+            return "the service"
+        return "the next attempt of what failed" if self.stopping.backing_off else "the file"
+
+    def still(self) -> float:
+        """Seconds since anything moved: an attempt, a byte of an answer, or a row."""
+        now, rows = self.clock(), self.done()
+        if rows != self._rows:
+            self._rows, self._rows_at = rows, now
+        return now - max(self._rows_at, self.moving.moved_at)
 
     def of(self, count: float, allowance: Allowance | None) -> str:
         """What was used in the last minute, of the limit where there is one."""
         if allowance is None:
             return f"{count:,.0f}"
-        return f"{allowance.spent(self._clock()):,.0f}/{allowance.per_minute:,.0f}"
+        return f"{allowance.spent(self.clock()):,.0f}/{allowance.per_minute:,.0f}"
 
     def line(self) -> str:
         """All of it on one plain line."""
@@ -111,13 +144,53 @@ class State:
             f"ETA {self.eta(rows)}"
         )
 
+    def still_line(self) -> str:
+        """What is awaited, and since when."""
+        since, in_flight = self.moving.waiting_since(), ""
+        if since is not None:
+            oldest = self.clock() - since
+            in_flight = f"{self.budget.in_flight:,} in flight, the oldest for {oldest:,.0f} s; "
+        return (
+            f"nothing has moved for {self.still():,.0f} s: {in_flight}waits for {self.waits_for()}"
+        )
+
+    def draining_line(self) -> str:
+        """What a stopped run still waits for."""
+        again = "; again to quit now" if self.stopping.interrupted else ""
+        return f"waiting for {self.waits_for()}{again}"
+
+
+class _Lines:
+    """Says on the log what is due."""
+
+    def __init__(self, state: State, *, plain: bool) -> None:
+        """Without *plain* there is a panel, and only warnings are said here."""
+        self._state = state
+        self._plain = plain
+        self._looked = self._said = self._warned = state.clock()
+
+    def look(self) -> None:
+        """Say one line if one is due: the warning in place of the others."""
+        state, now = self._state, self._state.clock()
+        late, self._looked = now - self._looked > 2 * _LOOKED, now
+        if late:  # the process itself was stopped, and has not yet read what came meanwhile
+            return
+        if round(state.still()) >= EVERY and round(now - self._warned) >= EVERY:
+            self._said = self._warned = now
+            log.warning("%s", state.still_line())
+        elif self._plain and state.stopping.reason is not None:
+            log.info("%s", state.draining_line())
+        elif self._plain and round(now - self._said) >= EVERY:
+            self._said = now
+            log.info("%s", state.line())
+
 
 @contextmanager
 def display(state: State, *, on_screen: bool) -> Iterator[None]:
     """The live panel if *on_screen* and standard error is a terminal, else plain lines."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     if not on_screen or plain or not sys.stderr.isatty():
-        with _repeated(EVERY, lambda: log.info("%s", state.line())):
+        with repeated(_LOOKED, _Lines(state, plain=True).look):
             yield
         return
     from rich.console import Console
@@ -130,30 +203,9 @@ def display(state: State, *, on_screen: bool) -> Iterator[None]:
         auto_refresh=False,
         transient=True,
     )
-    with panel, _repeated(_REDRAWN, panel.refresh):
+    warnings = _Lines(state, plain=False)
+    with panel, repeated(_REDRAWN, panel.refresh), repeated(_LOOKED, warnings.look):
         yield
-
-
-@contextmanager
-def _repeated(seconds: float, show: Callable[[], None]) -> Iterator[None]:
-    """Call *show* every so many *seconds* on one timer."""
-    loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle | None = None
-
-    def wind() -> None:
-        nonlocal timer
-        timer = loop.call_later(seconds, ring)
-
-    def ring() -> None:
-        wind()
-        show()
-
-    wind()
-    try:
-        yield
-    finally:
-        if timer is not None:
-            timer.cancel()
 
 
 def clock_time(seconds: float) -> str:
@@ -183,7 +235,9 @@ def _panel(state: State) -> "Group":
         f"{state.of(tokens, state.budget.tokens)} tokens in the last minute   ",
         (f"{state.tally.refusals:,} refused (429)", "yellow" if state.tally.refusals else "dim"),
     )
-    third = Text.assemble("waits for ", (state.waits_for(), "cyan"))
+    third = Text.assemble(
+        "waits for ", (state.waits_for(), "cyan"), no_wrap=True, overflow="ellipsis"
+    )
     bar = Table.grid(expand=True)
     bar.add_row(
         ProgressBar(

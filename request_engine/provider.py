@@ -5,12 +5,13 @@ A provider never sends, sleeps, counts attempts or writes. Instances hold no sta
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import SplitResult
 
 from request_engine import judgement, retry_after, splice
 from request_engine.encodings import Encode
+from request_engine.event_stream import Assembler, Unread
 from request_engine.judgement import ServiceError
 from request_engine.records import Failure, Kind, Outcome, Reply, Request, Success, Usage
 
@@ -85,8 +86,13 @@ class Provider:
         """What identifies us to the service."""
         return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
-    def wire_body(self, request: Request, api_key: str | None) -> bytes:
-        """What is sent; the user's own bytes unless the service wants an envelope."""
+    def wire_body(
+        self, request: Request, api_key: str | None, endpoint: str | None = None
+    ) -> bytes:
+        """What is sent; the user's own bytes unless the service wants an envelope.
+
+        *endpoint* is the one it goes to, None where only the request can tell.
+        """
         return request.raw_body
 
     def prompt_tokens(self, body: Mapping[str, Any], endpoint: str, encode: Encode) -> int:
@@ -105,6 +111,10 @@ class Provider:
         """What is wrong with a reply that states no error; None if it is an answer."""
         return None
 
+    def assembler(self) -> Assembler:
+        """What reads one streamed reply of this service."""
+        return Unread()
+
     def read(self, reply: Reply, wall: Wall = time.time) -> Outcome:
         """Judge *reply*. Never raises, whatever came back.
 
@@ -120,7 +130,7 @@ class Provider:
             text = reply.content.decode("utf-8-sig").strip()
             payload = splice.parse_reply(text)
         except ValueError:
-            return self._unreadable(reply, wall)
+            return self._streamed(reply, wall) or self._unreadable(reply, wall)
         error = judgement.error_in(payload)
         if error is not None or not 200 <= reply.status < 300:
             return self.failure(reply, payload, error, wall)
@@ -130,6 +140,17 @@ class Provider:
         if wrong is not None:
             return self._wrong(reply, payload, wrong, wall)
         return Success(splice.reply_text(text, payload).encode(), self.usage(payload))
+
+    def _streamed(self, reply: Reply, wall: Wall) -> Outcome | None:
+        """Events that came under another content type, or inside an envelope; None for others."""
+        if not reply.content.lstrip(b"\r\n").startswith(_EVENTS):
+            return None
+        assembler = self.assembler()
+        assembler.feed(reply.content)
+        content = assembler.finish()
+        if isinstance(content, bytes):
+            return self._judged(replace(reply, content=content), wall)
+        return content if 200 <= reply.status < 300 else None
 
     def failure(
         self, reply: Reply, payload: Any, error: ServiceError | None, wall: Wall
@@ -196,6 +217,8 @@ class Provider:
 
 
 _WAITING = frozenset({Kind.RATE_LIMIT, Kind.TRANSIENT})
+_EVENTS = (b"data:", b"event:", b":")
+"""How a stream of events begins."""
 
 
 def number(value: Any) -> int:

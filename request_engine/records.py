@@ -5,7 +5,7 @@ line -> Request -> Reply -> Success | Failure -> row
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 
@@ -56,6 +56,13 @@ class Unusable:
     message: str
 
 
+class Claim(Enum):
+    """What a request found of its own in the results of earlier runs."""
+
+    ANSWER = 1
+    FAILURE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What came back, unjudged. Header names are looked up without regard to case."""
@@ -102,6 +109,9 @@ class Failure:
     """False when the request certainly never reached the service."""
     timed_out: bool = False
     """True when time ran out after sending."""
+    stale: bool = False
+    """True when the connection, used before, broke before the first byte of a reply: the service
+    may never have read the request."""
     usage: Usage | None = None
     earlier: tuple["Failure", ...] = ()
 

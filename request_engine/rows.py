@@ -6,19 +6,17 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from request_engine import splice
 from request_engine.identity import content_id
-from request_engine.lines import metadata_of
+from request_engine.lines import content_of
 from request_engine.records import Failure, Outcome, Request, Success, Unusable
 
 _BATCH_ID = "batch_req_"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a line of an earlier results file says: which request, and whether it was answered."""
 
     content: bytes
@@ -44,22 +42,18 @@ def array_row(request: Request | Unusable, outcome: Outcome) -> bytes:
 
 def read_row(line: bytes) -> Found:
     """What *line* says, in either spelling. ValueError when it is no row."""
-    text = line.decode("utf-8").strip()
-    return _read_batch(text) if text.startswith("{") else _read_array(text)
-
-
-def _read_array(text: str) -> Found:
-    row = splice.elements(text)
-    if not 2 <= len(row) <= 4 or not isinstance(row[0].value, dict | str):
+    row = splice.parse(line.decode("utf-8").rstrip())
+    if isinstance(row, dict):
+        return _read_batch(row)
+    if not isinstance(row, list) or not 2 <= len(row) <= 4 or not isinstance(row[0], dict | str):
         raise ValueError("a row has a body, an answer, and perhaps metadata and an extra")
-    if not isinstance(row[1].value, dict | list):
+    if not isinstance(row[1], dict | list):
         raise ValueError("an answer is an object, or a list of errors")
-    succeeded = isinstance(row[1].value, dict)
-    return Found(content_id(row[0].value, metadata_of(row)), succeeded)
+    metadata = row[2] if len(row) > 2 else None
+    return Found(content_id(row[0], metadata), isinstance(row[1], dict))
 
 
-def _read_batch(text: str) -> Found:
-    row = splice.parse(text)
+def _read_batch(row: dict[str, Any]) -> Found:
     if not str(row.get("id")).startswith(_BATCH_ID):
         raise ValueError("a batch row has an id")
     content = bytes.fromhex(row["id"][len(_BATCH_ID) :][:32])
@@ -119,9 +113,9 @@ def _error(failure: Failure) -> dict[str, Any]:
 
 
 def _batch_names(request: Request | Unusable) -> tuple[bytes, str | None, bytes | None]:
+    content = content_of(request)
     if isinstance(request, Unusable):
-        return content_id(request.raw_body.decode(), None), None, None
-    content = content_id(request.body, request.metadata)
+        return content, None, None
     if request.custom_id is not None:
         return content, request.custom_id, None
     named = request.metadata

@@ -4,6 +4,7 @@ attempt -> success                        the outcome
         -> failure worth another attempt  back off -> acquire -> attempt
         -> refused for speed              pause everybody -> acquire -> attempt
         -> nobody there                   the same, and an attempt is used
+        -> a kept connection was dead     acquire -> attempt, once and at once
         -> failure for good               the outcome
 """
 
@@ -26,8 +27,8 @@ Post = Callable[[str, bytes], Awaitable[Reply | Failure]]
 
 MOST_BAD_ANSWERS = 3
 """Attempts that may end in an answer that was paid for and cannot be used."""
-MOST_TIMEOUTS = 3
-"""Attempts that may time out after sending: each may have been executed and billed."""
+MOST_UNSURE = 3
+"""Attempts of which nobody says what became: each may have been executed and billed."""
 
 
 class Sender:
@@ -40,13 +41,17 @@ class Sender:
         post: Post,
         address: Address,
         api_key: str | None,
+        redaction: Redaction,
         budget: Budget,
         stopping: Stopping,
         tally: Tally,
         max_attempts: int,
         wall: Wall = time.time,
     ) -> None:
-        """*post* sends bytes to a URL; *wall* is the time of day in seconds since 1970."""
+        """*post* sends bytes to a URL; *redaction* knows every secret that must not come back.
+
+        *wall* is the time of day in seconds since 1970.
+        """
         self._provider = provider
         self._post = post
         self._address = address
@@ -56,7 +61,7 @@ class Sender:
         self._tally = tally
         self._max_attempts = max_attempts
         self._wall = wall
-        self._redaction = Redaction(api_key)
+        self._redaction = redaction
 
     def __repr__(self) -> str:
         return f"<Sender to {self._provider.name}>"
@@ -68,6 +73,7 @@ class Sender:
         """
         failures: list[Failure] = []
         refused_since: float | None = None
+        connection_died = False
         while True:
             outcome = await self._attempt(request, reservation)
             if isinstance(outcome, Success):
@@ -76,26 +82,32 @@ class Sender:
                 refused_since = self._now() if refused_since is None else refused_since
                 if self._stopping.refused_alone(self._now(), refused_since):
                     return replace(outcome, earlier=tuple(failures))
+            elif outcome.stale and not connection_died:
+                connection_died = True
             else:
+                refused_since = None
                 failures.append(replace(outcome, attempt=len(failures) + 1))
                 if not self._worth_another(failures):
                     return replace(failures[-1], earlier=tuple(failures[:-1]))
-                with self._stopping.resting():
-                    await asyncio.sleep(self._rest(outcome, len(failures)))
+                await self._stopping.back_off(self._rest(outcome, len(failures)))
             with self._stopping.resting():
                 reservation = await self._budget.acquire(tokens)
 
     async def _attempt(self, request: Request, reservation: Reservation) -> Outcome:
         self._tally.attempts += 1
         try:
-            wire_body = self._provider.wire_body(request, self._api_key)
+            endpoint = self._address.endpoint(request)
+            wire_body = self._provider.wire_body(request, self._api_key, endpoint)
             reply = await self._post(self._address.url(request), wire_body)
             outcome = self._redaction.outcome(
                 reply if isinstance(reply, Failure) else self._provider.read(reply, self._wall)
             )
             if _kept_out(outcome):
-                self._pause(reservation, outcome)  # before its slot goes to another
+                self._pause(request, reservation, outcome)  # before its slot goes to another
             self._settle(reservation, outcome)
+        except asyncio.CancelledError:
+            self._tally.abandon(reservation.tokens)
+            raise
         finally:
             # Cancelled in flight: what was reserved stays spent.
             self._budget.settle(reservation, None, admitted=True)
@@ -114,16 +126,19 @@ class Sender:
         if not kept_out:
             self._stopping.admitted(self._now())
 
-    def _pause(self, reservation: Reservation, failure: Failure) -> None:
+    def _pause(self, request: Request, reservation: Reservation, failure: Failure) -> None:
         self._budget.pause(reservation, failure.wait)
-        self._stopping.kept_out(self._now(), failure, self._budget.refused_in_a_row)
+        in_a_row = self._budget.refused_in_a_row
+        self._stopping.kept_out(self._now(), request.number, failure, in_a_row)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
     def _rest(self, failure: Failure, failures: int) -> float:
         """Seconds until the next attempt: our own backoff, or longer if the service asks for it."""
-        return max(backoff(failures), min(failure.wait or 0.0, self._stopping.max_wait))
+        # Few attempts that may be billed twice are allowed, so those are spread over some 6 s.
+        own = backoff(failures + 2 if _unsure(failure) else failures)
+        return max(own, min(failure.wait or 0.0, self._stopping.max_wait))
 
     def _worth_another(self, failures: list[Failure]) -> bool:
         last = failures[-1]
@@ -132,9 +147,19 @@ class Sender:
         if last.kind is Kind.BAD_ANSWER:
             bad = sum(failure.kind is Kind.BAD_ANSWER for failure in failures)
             return bad < MOST_BAD_ANSWERS
-        return sum(failure.timed_out for failure in failures) < MOST_TIMEOUTS
+        return sum(_unsure(failure) for failure in failures) < MOST_UNSURE
 
 
 def _kept_out(outcome: Outcome) -> TypeGuard[Failure]:
     """Whether the next request would not get in either: refused for speed, or nobody there."""
     return isinstance(outcome, Failure) and (outcome.kind is Kind.RATE_LIMIT or not outcome.sent)
+
+
+def _unsure(failure: Failure) -> bool:
+    """Whether it may have been executed, and nobody who would know says that it failed.
+
+    That is silence, a connection cut off, or an intermediary that lost the answer. An error inside
+    a 200 is the service's own word: the lab gateway's errors come so, and get every attempt.
+    """
+    told_by_the_service = failure.status is not None and failure.status < 300
+    return failure.kind is Kind.TRANSIENT and failure.maybe_billed and not told_by_the_service

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: the first stops admission and drains, the second ends now."""
+"""Ctrl-C and its like: the first stops admission and drains, the second gives up what is left."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from request_engine.budget import Budget
+from request_engine.progress import clock_time
 from request_engine.stopping import Stopping
 
 log = logging.getLogger(__name__)
@@ -16,35 +17,43 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 @contextmanager
 def obeyed(stopping: Stopping, budget: Budget) -> Iterator[None]:
-    """Listen to signals while a run lasts. Only in the main thread, and not on Windows."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    before: list[signal.Signals] = []
+    """Listen to signals while a run lasts. Only in the main thread, and not on Windows.
+
+    From the third on, and outside a run, they do what they do to any program.
+    """
+    loop = asyncio.get_running_loop()
+    heard_before = False
+    # What is ignored stays so: nohup does that with SIGHUP.
+    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
 
     def heard(number: signal.Signals) -> None:
-        before.append(number)
-        if len(before) == 1:
-            log.warning(
-                "%s: nothing more is sent, waiting for %s answers in flight; again to quit now",
-                number.name,
-                f"{budget.in_flight:,}",
-            )
-            stopping.stop(f"interrupted by {number.name}", interrupted=True)
-        else:
-            task.cancel()
+        nonlocal heard_before
+        if heard_before:
+            listen_no_more()
+            log.warning("%s: what is in flight is given up", number.name)
+            stopping.give_up()
+            return
+        heard_before = True
+        stopping.stop(f"interrupted by {number.name}", interrupted=True)
+        log.warning(
+            "%s: nothing more is sent, waiting for %s answers in flight, at most %s; "
+            "again to quit now",
+            number.name,
+            f"{budget.in_flight:,}",
+            clock_time(stopping.time_left()),
+        )
 
-    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
-    # What is ignored stays so: nohup does that with SIGHUP.
-    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    installed = []
+    def listen_no_more() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
     try:
         for number in numbers:
             loop.add_signal_handler(number, heard, number)
-            installed.append(number)
     except NotImplementedError:  # Windows: Ctrl-C raises KeyboardInterrupt instead
-        pass
+        numbers = []
     try:
         yield
     finally:
-        for number in installed:
-            loop.remove_signal_handler(number)
+        listen_no_more()

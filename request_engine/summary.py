@@ -23,7 +23,7 @@ class Summary:
     @property
     def rows(self) -> int:
         """Requests that have their row, those of earlier runs included."""
-        return self.tally.finished + self.tally.answered_before
+        return self.tally.finished + self.tally.done_before
 
     def exit_code(self, *, strict: bool = False) -> int:
         """0 ended, 1 with failures if *strict*, 3 stopped early, 130 interrupted (README)."""
@@ -31,7 +31,7 @@ class Summary:
             return 130
         if self.stopped is not None:
             return 3
-        return 1 if strict and self.tally.failed else 0
+        return 1 if strict and (self.tally.failed or self.tally.failures_kept) else 0
 
     def lines(self) -> list[str]:
         """The closing lines: causes of failures first, what matters most last."""
@@ -56,19 +56,29 @@ class Summary:
 
     def _billing(self) -> list[str]:
         tally = self.tally
-        if not tally.maybe_billed:
-            return []
-        tokens = tally.maybe_billed_tokens
-        upto = f", up to {tokens:,} tokens" if tokens else ""
-        return [
-            f"{tally.maybe_billed:,} attempts may have been billed without a usable answer{upto}"
-        ]
+        said = []
+        if tally.abandoned:
+            said.append(
+                f"{tally.abandoned:,} requests in flight were given up and may have been billed; "
+                "they are tried again next time"
+            )
+        if tally.maybe_billed:
+            in_all = " in all" if tally.abandoned else ""
+            tokens = tally.maybe_billed_tokens
+            upto = f", up to {tokens:,} tokens" if tokens else ""
+            said.append(
+                f"{tally.maybe_billed:,} attempts{in_all} may have been billed without a usable "
+                f"answer{upto}"
+            )
+        return said
 
     def _counts(self) -> str:
         tally = self.tally
         said = f"{tally.succeeded:,} answered, {tally.failed:,} failed"
         if tally.answered_before:
             said += f", {tally.answered_before:,} answered before"
+        if tally.failures_kept:
+            said += f", {tally.failures_kept:,} failed before"
         if tally.tokens:
             said += f"; {tally.prompt_tokens:,} + {tally.completion_tokens:,} tokens"
         said += f"; {tally.refusals:,} refusals for speed (429) in {tally.attempts:,} attempts"

@@ -3,10 +3,22 @@
 import re
 from dataclasses import dataclass, field
 
-from request_engine.records import HOPELESS, Failure, Kind, Outcome, Request, Success, Unusable
+from request_engine.records import (
+    HOPELESS,
+    Claim,
+    Failure,
+    Kind,
+    Outcome,
+    Request,
+    Success,
+    Unusable,
+)
 
 _MOST_CAUSES = 50
 _digits = re.compile(r"\d+(?:[.,]\d+)*")
+
+Alike = tuple[Kind, int | None, str]
+"""What failures share that failed alike: kind, status, and the message without its numbers."""
 
 
 @dataclass(slots=True)
@@ -30,7 +42,9 @@ class Tally:
     answered_before: int = 0
     """Requests that one of them answers."""
     failed_before: int = 0
-    """Rows of failures there, whose requests are tried again."""
+    """Rows of failures there."""
+    failures_kept: int = 0
+    """Requests whose failure of an earlier run stands (--keep_failures)."""
     succeeded: int = 0
     failed: int = 0
     attempts: int = 0
@@ -40,10 +54,12 @@ class Tally:
     maybe_billed: int = 0
     """Attempts that may have been executed and billed without a usable answer."""
     maybe_billed_tokens: int = 0
+    abandoned: int = 0
+    """Those of them that were given up in flight; their requests have no row."""
     hopeless: int = 0
     """Failures of the kinds that every other request would meet."""
     last_hopeless: Failure | None = None
-    causes: dict[tuple[str, int | None, str], Cause] = field(default_factory=dict)
+    causes: dict[Alike, Cause] = field(default_factory=dict)
 
     @property
     def finished(self) -> int:
@@ -59,6 +75,18 @@ class Tally:
     def tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def done_before(self) -> int:
+        """Requests that have the row of an earlier run."""
+        return self.answered_before + self.failures_kept
+
+    def claim(self, claim: Claim) -> None:
+        """Count one request that has such a row."""
+        if claim is Claim.ANSWER:
+            self.answered_before += 1
+        else:
+            self.failures_kept += 1
+
     def attempted(self, outcome: Outcome, reserved: int) -> None:
         """Count one attempt by what came of it."""
         if outcome.usage is not None:
@@ -71,6 +99,12 @@ class Tally:
                 self.maybe_billed += 1
                 self.maybe_billed_tokens += outcome.usage.total if outcome.usage else reserved
 
+    def abandon(self, reserved: int) -> None:
+        """Count one attempt that was given up in flight."""
+        self.abandoned += 1
+        self.maybe_billed += 1
+        self.maybe_billed_tokens += reserved
+
     def finish(self, request: Request | Unusable, outcome: Outcome) -> None:
         """Count one request that has its row."""
         if isinstance(outcome, Success):
@@ -80,11 +114,15 @@ class Tally:
         if outcome.kind in HOPELESS:
             self.hopeless += 1
             self.last_hopeless = outcome
-        alike = _digits.sub("#", outcome.message)[:120]
-        key = (outcome.kind, outcome.status, alike)
+        key = alike(outcome)
         if key not in self.causes and len(self.causes) >= _MOST_CAUSES:
             key = (outcome.kind, None, "other")
         cause = self.causes.setdefault(
             key, Cause(outcome.kind, key[1], outcome.message, request.number)
         )
         cause.count += 1
+
+
+def alike(failure: Failure) -> Alike:
+    """What *failure* has in common with others of the same cause."""
+    return failure.kind, failure.status, _digits.sub("#", failure.message)[:120]

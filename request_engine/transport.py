@@ -1,21 +1,31 @@
-"""Carry bytes to the service and back; here, and only here, network errors become failures."""
+"""Carry bytes to the service and back, and come back in any case: with a reply or a failure."""
 
-import os
-import ssl
-from collections.abc import Mapping
+import asyncio
+import io
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Self
 
 import aiohttp
 
+from request_engine import network_errors, proxies, timers
+from request_engine.connections import Connector
+from request_engine.deadlines import Attempt, Deadlines, says_something
+from request_engine.event_stream import EVENTS, Assembler
 from request_engine.records import Failure, Kind, Reply
+from request_engine.suspension import NEVER_STOPS, Clock, Suspension, lasting
+
+log = logging.getLogger(__name__)
 
 LARGEST_REPLY = 256 * 1024 * 1024
 """Bytes after decompression. 2,048 embeddings of 3,072 numbers are a quarter of it."""
-KEPT_ALIVE = 4.0
-"""Seconds an idle connection is kept: less than servers keep theirs, many of them 5. One that the
-server closes just as it is used again costs an attempt."""
+_LARGE = 1024 * 1024
+"""Bytes of a body."""
+_LINGERING = 1.0
+"""Seconds that the end of a connection may take after a complete answer."""
 
 
 class Transport:
@@ -26,33 +36,51 @@ class Transport:
         headers: Mapping[str, str],
         *,
         connect_timeout: float,
+        first_byte_timeout: float,
+        progress_timeout: float,
         total_timeout: float,
         proxy: str | None = None,
+        assembler: Callable[[], Assembler] | None = None,
+        always: Clock = NEVER_STOPS,
     ) -> None:
         """*headers* go with every request. Timeouts are seconds of one attempt.
 
         *proxy* is a URL, perhaps with credentials. The environment is not asked for one here: that
-        would also read passwords for the service from ~/.netrc.
+        would also read passwords for the service from ~/.netrc. *assembler* makes what reads one
+        streamed reply; without it events come back as they are. *always* is a clock that runs while
+        the machine sleeps.
         """
         self._headers = {
             "Content-Type": "application/json",
             "User-Agent": f"api-request-parallel-processor/{_version()}",
             **headers,
         }
-        self._timeout = aiohttp.ClientTimeout(total=total_timeout, sock_connect=connect_timeout)
-        self._total = total_timeout
+        self._deadlines = Deadlines(
+            connect=connect_timeout,
+            first_byte=first_byte_timeout,
+            progress=progress_timeout,
+            total=total_timeout,
+        )
         self._proxy = proxy
+        self._proxy_shown = None if proxy is None else proxies.without_credentials(proxy)
+        self._assembler = assembler
+        self._always = always
         self._session: aiohttp.ClientSession | None = None
+        self._watch = ExitStack()
 
     async def __aenter__(self) -> Self:
-        # The budget bounds what is in flight; a pool limit would queue a second time, unseen.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_ALIVE, ttl_dns_cache=300)
+        every = self._deadlines.every
+        suspension = Suspension(every, asyncio.get_running_loop().time, self._always)
+        connector = Connector(self._deadlines.connected)
         self._session = aiohttp.ClientSession(
             connector=connector,
-            timeout=self._timeout,
+            # The deadlines are ours: a total of aiohttp's is one timer more for each request.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._deadlines.connect),
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        self._deadlines.moves()
+        self._watch.enter_context(timers.repeated(every, lambda: self._look(suspension, connector)))
         return self
 
     async def __aexit__(
@@ -61,91 +89,108 @@ class Transport:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._watch.close()
         if self._session is not None:
             await self._session.close()
 
+    @property
+    def moved_at(self) -> float:
+        """The loop's time when a request was last sent or a reply last said something."""
+        return self._deadlines.moved_at
+
+    def waiting_since(self) -> float | None:
+        """The loop's time when the oldest attempt in flight was sent; None when none is."""
+        return self._deadlines.waiting_since()
+
     async def post(self, url: str, wire_body: bytes) -> Reply | Failure:
         """Send *wire_body* to *url* once. Redirects are not followed: the key is for one origin."""
+        with self._deadlines.attempt() as attempt:
+            try:
+                return await self._post(url, wire_body, attempt)
+            except aiohttp.ConnectionTimeoutError:
+                return self._deadlines.unconnected()
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                return network_errors.failure_of(
+                    error,
+                    sent=attempt.sent_at is not None,
+                    unanswered_again=attempt.reused and not attempt.answering,
+                    proxy=self._proxy_shown,
+                )
+        assert attempt.overdue is not None
+        return attempt.overdue
+
+    async def _post(self, url: str, wire_body: bytes, attempt: Attempt) -> Reply | Failure:
         assert self._session is not None, "the transport is used inside `async with`"
-        try:
-            async with self._session.post(
-                url, data=wire_body, allow_redirects=False, proxy=self._proxy
-            ) as response:
-                content = await _whole(response)
-                if content is None:
-                    return _too_large(response.status)
-                return Reply(response.status, response.headers, content)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return self._failure(error)
+        # A large body goes out in parts: at once it would be copied, and hold everybody up.
+        data = wire_body if len(wire_body) < _LARGE else io.BytesIO(wire_body)
+        async with self._session.post(
+            url, data=data, allow_redirects=False, proxy=self._proxy
+        ) as response:
+            attempt.answering = True
+            content = await self._content(response, attempt)
+            if isinstance(content, Failure):
+                return content
+            return Reply(response.status, response.headers, content)
 
-    def _failure(self, error: BaseException) -> Failure:
-        match error:
-            case aiohttp.InvalidURL():
-                unsendable = "the URL is not one that can be sent to"
-                return Failure(Kind.MODEL_CONFIG, unsendable, sent=False)
-            case aiohttp.ConnectionTimeoutError():
-                return _unsent("no connection in time")
-            case TimeoutError():
-                return Failure(
-                    Kind.TRANSIENT,
-                    f"no complete answer in {self._total:g} s",
-                    timed_out=True,
-                )
-            case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
-                why = getattr(error, "certificate_error", error)
-                return _unsent(f"the service's certificate is not trusted: {why}")
-            case aiohttp.ClientProxyConnectionError():
-                return _unsent(f"the proxy cannot be reached: {_reason(error.os_error)}")
-            case aiohttp.ClientHttpProxyError():
-                return _unsent(f"the proxy answered {error.status} {error.message}")
-            case aiohttp.ClientResponseError():  # its own text tells the whole URL
-                return Failure(Kind.TRANSIENT, f"the answer is not HTTP: {_reason(error)}")
-            case aiohttp.ClientConnectorError():
-                return _unsent(
-                    f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}"
-                )
-            case aiohttp.ClientOSError():
-                return Failure(Kind.TRANSIENT, f"the connection broke: {_reason(error)}")
-            case aiohttp.ServerDisconnectedError():
-                return Failure(Kind.TRANSIENT, "the connection was closed before the answer")
-            case aiohttp.ClientPayloadError():
-                return Failure(Kind.TRANSIENT, "the connection was closed within the answer")
-            case ValueError():
-                return _unsent(f"it cannot be sent: {_reason(error)}")
-        return Failure(Kind.TRANSIENT, f"{type(error).__name__}: {_reason(error)}")
+    async def _content(self, response: aiohttp.ClientResponse, attempt: Attempt) -> bytes | Failure:
+        """The reply's body as it is, or as it would be unstreamed.
+
+        A connection that was not read to the end of the reply is closed.
+        """
+        assembler = None
+        if self._assembler is not None and _is_stream_of_answer(response):
+            assembler = self._assembler()
+        said = says_something if assembler is None else assembler.feed
+        parts: list[bytes] = []
+        async for part in response.content.iter_any():
+            attempt.received(len(part), meaningful=said(part))
+            if attempt.size > LARGEST_REPLY:
+                return _too_large(response.status)
+            if assembler is None:
+                parts.append(part)
+            elif assembler.cut is not None:
+                break
+            elif assembler.ended:
+                attempt.whole()
+                await _end(response)
+                break
+        if assembler is not None:
+            return assembler.finish()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _look(self, suspension: Suspension, connector: Connector) -> None:
+        """End what takes too long; but time in which nobody could read an answer does not count."""
+        gap = suspension.look()
+        if gap.unserved:
+            self._deadlines.shift(gap.unserved)
+        if gap.asleep:
+            connector.renew()
+            log.info(
+                "this machine or process was asleep for %s; connections are made anew",
+                lasting(gap.asleep),
+            )
+        self._deadlines.end_overdue()
 
 
-async def _whole(response: aiohttp.ClientResponse) -> bytes | None:
-    """The reply's body, None when it is larger than any answer should be."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.content.iter_any():
-        size += len(part)
-        if size > LARGEST_REPLY:
-            response.close()
-            return None
-        parts.append(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+def _is_stream_of_answer(response: aiohttp.ClientResponse) -> bool:
+    kind = response.headers.get("Content-Type", "")
+    return response.status // 100 == 2 and kind.lower().startswith(EVENTS)
+
+
+async def _end(response: aiohttp.ClientResponse) -> None:
+    """Read what follows a complete answer, so that its connection can be used again.
+
+    Nothing that happens to the connection now takes the answer away.
+    """
+    with suppress(aiohttp.ClientError, OSError):
+        async with asyncio.timeout(_LINGERING):
+            async for _ in response.content.iter_any():
+                pass
 
 
 def _too_large(status: int) -> Failure:
     most = LARGEST_REPLY // (1024 * 1024)
     return Failure(Kind.BAD_ANSWER, f"the answer is larger than {most} MiB", status)
-
-
-def _unsent(message: str) -> Failure:
-    return Failure(Kind.TRANSIENT, message, sent=False)
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, OSError):
-        # The numbers of TLS and of name resolution are not the system's.
-        if error.errno and error.errno > 0 and not isinstance(error, ssl.SSLError):
-            return os.strerror(error.errno)
-        if error.strerror:
-            return error.strerror
-    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return " ".join(text.split()) or "no reason given"
 
 
 def _version() -> str:

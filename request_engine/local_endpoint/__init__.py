@@ -6,7 +6,7 @@ Its answers are canned. For tests, in the same event loop:
         ...  # endpoint.url, endpoint.ledger
 
 In reading order: `server` (routes), `service` (one call's path), `calls`, `limiters` and `meters`,
-`faults`, `answers`, `delivery`, `ledger`; `__main__` and `command` for the command line.
+`faults`, `answers`, `stream`, `delivery`, `ledger`; `__main__` and `command` for the command line.
 """
 
 from collections.abc import AsyncIterator

@@ -95,7 +95,7 @@ def read(
 ) -> Call | Complaint:
     """The call that *body* makes; *digest* is the hash of its bytes."""
     complaint = _unknown_model(body, settings) or _wrong_prompt(endpoint, body)
-    complaint = complaint or _wrong_numbers(endpoint, body)
+    complaint = complaint or _wrong_parameters(endpoint, body)
     return complaint or _counted(endpoint, body, digest, settings)
 
 
@@ -167,7 +167,7 @@ _AT_LEAST_ONE = ("max_tokens", "max_completion_tokens", "max_output_tokens", "n"
 _AT_MOST = {"n": 128, "dimensions": 16_384}
 
 
-def _wrong_numbers(endpoint: str, body: dict[str, Any]) -> Complaint | None:
+def _wrong_parameters(endpoint: str, body: dict[str, Any]) -> Complaint | None:
     for name in _AT_LEAST_ONE:
         value = body.get(name)
         if value is None:
@@ -180,6 +180,6 @@ def _wrong_numbers(endpoint: str, body: dict[str, Any]) -> Complaint | None:
             return complaints.above_maximum(name, most, value)
     if endpoint == "messages" and body.get("max_tokens") is None:
         return complaints.missing("max_tokens")
-    if body.get("stream") is True and endpoint not in ("chat/completions", "embeddings"):
-        return complaints.no_stream()
+    if endpoint == "messages" and "stream_options" in body:
+        return complaints.not_permitted("stream_options")
     return None

@@ -47,6 +47,10 @@ def empty(name: str) -> Complaint:
     return Complaint(400, message, "empty_input", param=name)
 
 
+def not_permitted(name: str) -> Complaint:
+    return Complaint(400, f"{name}: Extra inputs are not permitted", param=name)
+
+
 def below_minimum(name: str, value: object) -> Complaint:
     message = (
         f"Invalid '{name}': integer below minimum value. "
@@ -78,11 +82,6 @@ def context_too_long(param: str, most: int, prompt: int, completion: int) -> Com
         f"Please reduce the length of the {param} or completion."
     )
     return Complaint(400, message, "context_length_exceeded", param=param)
-
-
-def no_stream() -> Complaint:
-    message = "The local endpoint streams chat completions only."
-    return Complaint(400, message, "unsupported_value", param="stream")
 
 
 def no_key() -> Complaint:

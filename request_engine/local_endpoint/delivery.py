@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from aiohttp import web
@@ -22,14 +22,14 @@ def whole(outgoing: Outgoing) -> web.StreamResponse:
 
 
 async def by_events(
-    request: web.Request, events: Sequence[bytes], headers: dict[str, str], seconds: float
+    request: web.Request, events: Iterable[bytes], headers: dict[str, str], pause: float
 ) -> web.StreamResponse:
-    """The events one after the other, spread over *seconds*."""
+    """The events one after the other, *pause* seconds after each."""
     response = web.StreamResponse(headers=headers | {"Content-Type": EVENTS})
     await response.prepare(request)
     for event in events:
         await response.write(event)
-        await asyncio.sleep(seconds / len(events))
+        await asyncio.sleep(pause)
     await response.write_eof()
     return response
 
@@ -108,8 +108,9 @@ async def _after_blank_lines(
     headers = outgoing.headers | {"Content-Type": outgoing.content_type}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
+    blank = b": keep-alive\n\n" if outgoing.content_type == EVENTS else b"\n"
     for _ in range(_BLANK_LINES):
-        await response.write(b"\n")
+        await response.write(blank)
         await asyncio.sleep(seconds / _BLANK_LINES)
     await response.write(outgoing.content)
     await response.write_eof()
@@ -131,14 +132,14 @@ _FILTERED = (
     "Please modify your prompt and retry."
 )
 _WRONG_KEY = "Incorrect API key provided."
-_FAILED = "The server had an error while processing your request. Sorry about that!"
+FAILED = "The server had an error while processing your request. Sorry about that!"
 _ERRORS = {
-    "500": (500, _error(_FAILED, "server_error")),
+    "500": (500, _error(FAILED, "server_error")),
     "503": (503, _error(_OVERLOADED, "server_error", "server_is_overloaded")),
     "529": (529, _error("Overloaded", "overloaded_error")),
     "quota": (429, _error(*_NO_MONEY)),
     "auth": (401, _error(_WRONG_KEY, "invalid_request_error", "invalid_api_key")),
     "filter": (400, _error(_FILTERED, "invalid_request_error", "content_filter")),
-    "error200": (200, _error(_FAILED, "server_error")),
+    "error200": (200, _error(FAILED, "server_error")),
     "gateway": (200, _error("The upstream service did not answer.", "gateway_error")),
 }

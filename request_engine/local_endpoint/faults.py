@@ -14,6 +14,8 @@ class Fault:
     name: str
     billed: bool
     means: str
+    only: str | None = None
+    """Where it can happen: `gateway` or `streams`; None is everywhere."""
 
 
 FAULTS = (
@@ -30,21 +32,32 @@ FAULTS = (
     Fault("empty", False, "200 with an empty body"),
     Fault("reset", False, "the connection is reset before any byte of the reply"),
     Fault("hang", False, "nothing is ever answered"),
-    Fault("gateway", False, "gateway paths only: an error object, or a reply without `raw`"),
+    Fault(
+        "gateway",
+        False,
+        "gateway paths only: an error object, or a reply without `raw`",
+        only="gateway",
+    ),
     Fault("reset_after", True, "executed, then the connection is reset before any byte"),
     Fault("cut", True, "the connection closes in the middle of the body"),
     Fault("truncated", True, "200 with half of the JSON, complete as far as HTTP can tell"),
     Fault("html", True, "200 with an HTML page in place of the answer"),
     Fault("nochoices", True, "200 with null in place of the choices, the data or the output"),
-    Fault("blank", True, "blank lines for --slow_seconds, then the answer"),
+    Fault("blank", True, "blank lines (in a stream, comments) for --slow_seconds, then the answer"),
     Fault("slow", True, "the answer, --slow_seconds late"),
+    Fault(
+        "unended", True, "streams only: all the words, but nothing that says it is all", "streams"
+    ),
+    Fault("stream_error", True, "streams only: half the answer, then an error event", "streams"),
+    Fault("whitespace", True, "streams only: half the answer, then blanks for ever", "streams"),
+    Fault("repetition", True, "streams only: half the answer, then the same for ever", "streams"),
 )
 
 
 def table() -> str:
     """The faults as text for people, one a line."""
     lines = (
-        f"  {fault.name:<12}{'billed' if fault.billed else 'not billed':<12}{fault.means}"
+        f"  {fault.name:<13}{'billed' if fault.billed else 'not billed':<12}{fault.means}"
         for fault in FAULTS
     )
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import answers, calls, delivery, hints, limiters, stream
+from . import answers, calls, delivery, hints, limiters
 from .answers import Answer
 from .calls import Call
 from .complaints import Complaint
@@ -21,6 +21,7 @@ from .ledger import Entry, Ledger
 from .limiters import Limits, Lockout, Refusal
 from .manners import Gateway, Outgoing, Plain
 from .settings import Settings
+from .stream import Stream, stream
 
 _FAULT_WAIT = 0.2
 """Seconds that the fault `429` asks for."""
@@ -62,7 +63,7 @@ class Service:
             return delivery.whole(self._refused(visit, call, limits, refusal))
         used = 0
         try:
-            fault = self._fault(visit)
+            fault = self._fault(visit, call)
             if fault is not None and not fault.billed:
                 return await self._unexecuted(visit, call, limits, fault)
             answer = answers.answer(call, self._id(visit), self.settings.answer_tokens)
@@ -92,11 +93,12 @@ class Service:
     ) -> web.StreamResponse:
         headers = hints.limit_headers(self.settings.hints, limits, visit.arrived)
         headers["x-request-id"] = f"req_{self._id(visit)}"
-        if self._streams(visit, call) and fault is None:
+        if self._streams(visit, call) and (fault is None or fault.only == "streams"):
             await asyncio.sleep(self._latency(0))
-            events = stream.events(json.loads(answer.text), _wants_usage(call))
-            seconds = self._writing(answer.completion_tokens)
-            return await delivery.by_events(visit.request, events, headers, seconds)
+            told = self._stream(call, answer)
+            events = told.events(fault.name if fault is not None else None)
+            pause = self._writing(answer.completion_tokens) / len(told)
+            return await delivery.by_events(visit.request, events, headers, pause)
         if delay := self._latency(answer.completion_tokens):
             await asyncio.sleep(delay)
         if fault is None:
@@ -112,8 +114,11 @@ class Service:
             answer = replace(answer, text=answers.hollow(answer.text))
         if not self._streams(visit, call):
             return visit.manner.answer(answer, headers)
-        events = stream.events(json.loads(answer.text), _wants_usage(call))
-        return Outgoing(200, b"".join(events), delivery.EVENTS, headers)
+        events = b"".join(self._stream(call, answer).events())
+        return Outgoing(200, events, delivery.EVENTS, headers)
+
+    def _stream(self, call: Call, answer: Answer) -> Stream:
+        return stream(call.endpoint, json.loads(answer.text), _wants_usage(call))
 
     def _refused(self, visit: Visit, call: Call, limits: Limits, refusal: Refusal) -> Outgoing:
         spelling = self.settings.hints
@@ -158,10 +163,13 @@ class Service:
     def _streams(self, visit: Visit, call: Call) -> bool:
         return call.streamed and visit.manner.streams
 
-    def _fault(self, visit: Visit) -> Fault | None:
+    def _fault(self, visit: Visit, call: Call) -> Fault | None:
         fault = self._dice.fault()
-        elsewhere = fault is not None and fault.name == "gateway"
-        return None if elsewhere and not isinstance(visit.manner, Gateway) else fault
+        places = {
+            "gateway": isinstance(visit.manner, Gateway),
+            "streams": self._streams(visit, call),
+        }
+        return fault if fault is None or fault.only is None or places[fault.only] else None
 
     def _new_limits(self) -> Limits:
         settings = self.settings

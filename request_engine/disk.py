@@ -1,0 +1,193 @@
+"""Rows on their way to the disk: written at once, flushed on a timer, held while it takes none.
+
+A row counts when it is written. While the disk takes none, nothing more is sent, what arrives is
+kept in memory, and writing is tried again; when that does not pass, the run stops.
+"""
+
+import asyncio
+import logging
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from request_engine.budget import Budget
+from request_engine.journal import Journal
+from request_engine.records import Outcome, Request, Unusable
+from request_engine.stopping import Stopping
+from request_engine.timers import repeated
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0
+"""Seconds a disk may refuse before the run stops: somebody may be making room."""
+_EVERY = 1.0
+"""Seconds between two looks at the disk."""
+_SPARE = 64 * 1024
+"""Bytes that are left free whatever the rows need."""
+
+Written = Callable[[Request | Unusable, Outcome], None]
+
+
+class Disk:
+    """Writes the rows of one run."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        budget: Budget,
+        stopping: Stopping,
+        written: Written,
+        *,
+        fsync: float | None = 1.0,
+    ) -> None:
+        """*written* is told of each row when it is written, and not before.
+
+        *fsync*: seconds between two flushes to the disk; 0 flushes each row before it counts, None
+        leaves it to the system.
+        """
+        self._journal = journal
+        self._budget = budget
+        self._stopping = stopping
+        self._written = written
+        self._fsync = fsync
+        self._flushing: asyncio.Future[None] | None = None
+        self._flushed_at = 0.0
+        self._refused_since: float | None = None
+        self._most_in_flight = 0
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Flush, look for room and try again, for as long as the run lasts."""
+        self._flushed_at = self._now()
+        try:
+            with repeated(min(_EVERY, self._fsync or _EVERY), self._look):
+                yield
+        finally:
+            if self._flushing is not None:
+                await asyncio.wait([self._flushing])
+
+    def keep(self, request: Request | Unusable, outcome: Outcome) -> None:
+        """Write the row of *request*, or hold the run until the disk takes it."""
+        try:
+            self._journal.write(request, outcome)
+        except OSError as error:
+            self._refuse(f"the results cannot be written: {error.strerror}")
+            return
+        if self._journal.unwritten:
+            return
+        if self._fsync == 0 and not self._flush_now():
+            return
+        self._written(request, outcome)
+
+    def close(self) -> str | None:
+        """Write what is left, order the rows and close the files; what went wrong in that."""
+        journal = self._journal
+        steps: list[tuple[str, Callable[[], None]]] = [
+            ("be written", partial(journal.write_rest, self._written)),
+            ("be put in order", journal.put_in_order),
+            ("be brought to the disk", journal.close),
+        ]
+        trouble = None
+        for doing, step in steps:
+            try:
+                step()
+            except OSError as error:
+                trouble = trouble or f"the results cannot {doing}: {error.strerror}"
+        return trouble
+
+    def _look(self) -> None:
+        gone = self._journal.is_gone()
+        if gone is not None:
+            self._stopping.stop(f"{gone} was removed or replaced while it was written")
+        elif self._journal.unwritten:
+            self._try_again()
+        else:
+            self._look_for_room()
+        due = self._fsync and self._now() - self._flushed_at >= 0.9 * self._fsync
+        if due and self._journal.unflushed and self._flushing is None:
+            self._flush_beside()
+
+    def _try_again(self) -> None:
+        try:
+            self._journal.write_rest(self._written)
+        except OSError as error:
+            self._refuse(f"the results cannot be written: {error.strerror}")
+        else:
+            self._accept()
+
+    def _look_for_room(self) -> None:
+        """Hold the run before the disk is full, so that what is in flight has room."""
+        self._most_in_flight = max(self._most_in_flight, self._budget.in_flight)
+        rows, size = self._journal.rows_written, self._journal.bytes_written
+        expected = 2 * size // max(rows, 1) * self._most_in_flight
+        needed = expected + self._journal.longest_row + _SPARE
+        for path in self._journal.paths:
+            free = _free(path)
+            if free is not None and free < needed:
+                self._refuse(
+                    f"the disk is nearly full: {_size(free)} free beside {path}, and "
+                    f"{_size(needed)} may be needed for what is in flight"
+                )
+                return
+        self._accept()
+
+    def _refuse(self, reason: str) -> None:
+        if self._refused_since is None:
+            self._refused_since = self._now()
+            log.warning("%s; nothing more is sent until that passes", reason)
+        self._budget.hold(reason)
+        patience = min(PATIENCE, self._stopping.max_wait)
+        if self._now() - self._refused_since >= patience:
+            self._stopping.stop(reason)
+
+    def _accept(self) -> None:
+        if self._refused_since is not None:
+            self._refused_since = None
+            log.info("the disk takes rows again")
+            self._budget.release()
+
+    def _flush_now(self) -> bool:
+        try:
+            self._journal.sync()
+        except OSError as error:
+            self._unsure(error)
+            return False
+        return True
+
+    def _flush_beside(self) -> None:
+        """Flush in a thread: a slow disk may take seconds."""
+        self._flushed_at = self._now()
+        loop = asyncio.get_running_loop()
+        self._flushing = loop.run_in_executor(None, self._journal.sync)
+        self._flushing.add_done_callback(self._flushed)
+
+    def _flushed(self, flushing: "asyncio.Future[None]") -> None:
+        self._flushing = None
+        error = flushing.exception()
+        if isinstance(error, OSError):
+            self._unsure(error)
+
+    def _unsure(self, error: OSError) -> None:
+        ago = max(0.0, self._now() - self._flushed_at)
+        since = time.strftime("%H:%M:%S", time.localtime(time.time() - ago))
+        self._stopping.stop(
+            f"the results cannot be brought to the disk ({error.strerror}): of the rows written "
+            f"since {since}, nobody knows which are there"
+        )
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _free(path: str) -> int | None:
+    try:
+        return shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
+    except OSError:
+        return None
+
+
+def _size(count: int) -> str:
+    return f"{count / 1_048_576:,.1f} MiB" if count >= 1_048_576 else f"{count / 1024:,.0f} KiB"
