@@ -406,6 +406,7 @@ async def test_the_services_limits_are_kept_without_a_refusal(tmp_path):
     assert (summary.tally.succeeded, summary.tally.refusals) == (40, 0)
 
 
+@pytest.mark.no_key
 async def test_without_a_url_or_provider_it_is_the_cookbooks_and_needs_its_key(tmp_path):
     path = written(tmp_path / "in.jsonl", [chat(1)])
 

@@ -151,6 +151,60 @@ def test_the_users_own_bytes_reach_the_service(provider):
         assert sent == ODD_BODY
 
 
+STREAMED = b'{"model": "m", "n": 1.10, "messages": [], "stream": true, "x": "}" }'
+USAGE_WANTED = b', "stream_options": {"include_usage": true}}'
+
+
+@each_provider
+def test_a_streamed_answer_is_asked_for_its_usage_and_the_rest_is_the_users_own(provider):
+    request = request_of(STREAMED)
+    raw = bytes(request.raw_body)
+    for endpoint in ("chat/completions", "completions", None):
+        sent = provider.wire_body(request, KEY, endpoint)
+        if provider.name == "lab_gateway":
+            assert json.loads(sent)["request"] == STREAMED.decode()  # it has no streams
+        else:
+            assert sent == STREAMED[:-1] + USAGE_WANTED
+            assert json.loads(sent) == request.body | {"stream_options": {"include_usage": True}}
+    assert request.raw_body == raw
+
+
+@pytest.mark.parametrize(
+    ("line", "endpoint"),
+    [
+        (STREAMED, "messages"),
+        (STREAMED, "responses"),
+        (b'{"model": "m", "input": "x", "max_output_tokens": 9, "stream": true}', None),
+        (b'{"model": "text-embedding-x", "input": "x", "stream": true}', None),
+        (b'{"messages": [], "stream": true, "stream_options": {"include_usage": false}}', None),
+        (b'{"messages": [], "stream": true, "stream_options": null}', None),
+        (b'{"messages": [], "stream": false}', None),
+        (b'{"messages": [], "stream": 1}', None),
+        (b'{"messages": []}', None),
+    ],
+)
+@each_provider
+def test_every_other_body_is_sent_as_it_is(provider, line, endpoint):
+    if provider.name != "lab_gateway":
+        assert provider.wire_body(request_of(line), KEY, endpoint) == line
+
+
+def test_a_line_of_a_batch_is_asked_in_the_shape_of_its_own_path():
+    line = b'{"custom_id": "1", "url": "/v1/%s", "body": {"messages": [], "stream": true}}'
+    sent = [
+        BY_NAME["openai_compatible"].wire_body(request_of(line % path), KEY)
+        for path in (b"messages", b"chat/completions", b"elsewhere")
+    ]
+    assert [USAGE_WANTED in one for one in sent] == [False, True, True]
+
+
+def test_a_service_that_would_refuse_the_option_is_not_asked_for_the_usage():
+    class Strict(type(BY_NAME["openai_compatible"])):
+        stream_usage_option = False
+
+    assert Strict().wire_body(request_of(STREAMED), KEY) == STREAMED
+
+
 @each_provider
 def test_the_key_is_sent_once(provider):
     sent = repr(provider.headers(KEY)) + provider.wire_body(request_of(ODD_BODY), KEY).decode()

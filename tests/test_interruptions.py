@@ -1,13 +1,16 @@
 """Signals and pipes: a run that is stopped ends at once, keeps what it has, and says how."""
 
+import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -85,22 +88,114 @@ def test_P12_the_first_signal_drains_and_the_next_run_goes_on(endpoint, tmp_path
     rows = (tmp_path / "in_results.jsonl").read_text().splitlines()
 
     assert code == 130
-    assert f"{name}: nothing more is sent" in said
+    assert re.search(
+        rf"{name}: nothing more is sent, waiting for [1-5] answers in flight, at most 5:00; "
+        "again to quit now",
+        said,
+    ), said
+    assert "given up" not in said
     assert 5 <= len(rows) <= 20
     assert all(isinstance(json.loads(row)[1], dict) for row in rows)
 
 
-def test_P12_the_second_signal_ends_at_once(endpoint, tmp_path):
-    url = endpoint("--latency", "60")
-    (tmp_path / "in.jsonl").write_text(LINE)
-    process = run(url, "--requests_filepath", tmp_path / "in.jsonl")
-    assert "->" in process.stderr.readline()
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    assert "again to quit now" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+def wait_for_in_flight(url, count):
+    """Until the endpoint has *count* requests in its hands."""
+    deadline = time.monotonic() + 30
+    while True:
+        connection = http.client.HTTPConnection(urlsplit(url).netloc)
+        connection.request("GET", "/ledger")
+        counts = json.load(connection.getresponse())
+        connection.close()
+        if counts["in_flight"] == count:
+            return
+        assert time.monotonic() < deadline, "the requests did not come"
+        time.sleep(0.02)
 
-    assert ended(process)[0] == 130
+
+def test_P12_the_second_signal_gives_up_what_is_in_flight_and_says_what_that_may_cost(
+    endpoint, tmp_path
+):
+    url = endpoint("--latency", "60")
+    (tmp_path / "in.jsonl").write_text((LINE + "\n") * 3)
+    process = run(url, "--requests_filepath", tmp_path / "in.jsonl")
+    wait_for_in_flight(url, 3)
+    process.send_signal(signal.SIGINT)
+    while "again to quit now" not in process.stderr.readline():
+        assert process.poll() is None
+    second = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    code, said = ended(process)
+
+    assert code == 130
+    assert time.monotonic() - second < 2
+    assert "3 requests in flight were given up and may have been billed" in said
+    assert "0 answered, 0 failed" in said
+    assert said.splitlines()[-1].endswith("Run the same command again to go on from here.")
+
+
+def test_P12_what_is_in_flight_is_given_up_after_the_drain_timeout(endpoint, tmp_path):
+    url = endpoint("--latency", "60")
+    (tmp_path / "in.jsonl").write_text((LINE + "\n") * 3)
+    process = run(url, "--requests_filepath", tmp_path / "in.jsonl", "--drain_timeout", 1)
+    wait_for_in_flight(url, 3)
+    process.send_signal(signal.SIGTERM)
+    first = time.monotonic()
+    code, said = ended(process)
+
+    assert code == 130
+    assert 0.9 < time.monotonic() - first < 3
+    assert "waiting for 3 answers in flight, at most 0:01; again to quit now" in said
+    assert "3 requests in flight were given up" in said
+
+
+def test_P12_a_third_signal_does_what_it_does_to_any_program():
+    """Should giving up take long, nothing stands between a user and the end."""
+    program = """
+import asyncio, os, signal
+from request_engine import signals
+from request_engine.budget import Budget
+from request_engine.stopping import Stopping
+
+async def run():
+    budget = Budget(requests_per_minute=None, tokens_per_minute=None, max_concurrent=1)
+    with signals.obeyed(Stopping(60.0), budget):
+        for count in (1, 2, 3):
+            print(count, flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.01)
+
+asyncio.run(run())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+
+    assert (ended.returncode, ended.stdout.split()) == (-signal.SIGTERM, ["1", "2", "3"])
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="nothing tells that a process is stopped")
+def test_a_run_that_was_suspended_goes_on_and_gives_every_line_its_row(endpoint, tmp_path):
+    """As with Ctrl-Z and fg: answers come in meanwhile, and connections are closed."""
+    url = endpoint("--latency", "0.2")
+    path, out = tmp_path / "in.jsonl", tmp_path / "in_results.jsonl"
+    path.write_text("".join(LINE.replace("hi", f"hi {n}") + "\n" for n in range(40)))
+    # A group of its own, beside ours: the system stops no group that nobody could wake.
+    process = run(url, "--requests_filepath", path, "--max_concurrent_requests", 5, process_group=0)
+    wait_for_rows(out, 10)
+    process.send_signal(signal.SIGTSTP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    before = out.read_bytes()
+    time.sleep(1.5)
+    assert out.read_bytes() == before
+    process.send_signal(signal.SIGCONT)
+    code, said = ended(process)
+    rows = [json.loads(row) for row in out.read_text().splitlines()]
+
+    assert code == 0, said
+    assert all(isinstance(row[1], dict) for row in rows)
+    assert sorted(row[0]["messages"][0]["content"] for row in rows) == sorted(
+        f"hi {n}" for n in range(40)
+    )
 
 
 def test_a_signal_that_is_ignored_stays_so(endpoint, tmp_path):

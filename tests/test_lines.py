@@ -292,9 +292,8 @@ def test_brackets_in_a_text_are_no_levels():
         '[{"stream": true}, {}, 1]',
     ],
 )
-def test_a_stream_is_refused_before_it_is_paid_for(line):
-    assert refusal(line) == 'a streamed answer cannot be read: leave "stream": true out'
-    assert request(line.replace("true", "false")).body["stream"] is False
+def test_a_line_may_ask_for_a_stream(line):
+    assert request(line).body["stream"] is True
 
 
 def test_a_line_that_cannot_be_a_request_is_repeated_up_to_a_point():
@@ -369,7 +368,7 @@ async def test_a_line_as_long_as_allowed_is_read_and_a_longer_one_costs_itself(
 
 # Whatever the line holds.
 
-keys = st.text(max_size=6).filter(lambda key: key not in ("metadata", "custom_id", "stream"))
+keys = st.text(max_size=6).filter(lambda key: key not in ("metadata", "custom_id"))
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -413,7 +412,6 @@ def test_any_row_of_three_gives_its_body_and_metadata_back(body, response, metad
 @example(line=b'{"custom_id": "\\ud800", "body": {}}')
 @example(line=b'{"metadata": 1}')
 @example(line=b'[{"metadata": 1}, 2, 3, 4, 5]')
-@example(line=b'{"stream": true}')
 def test_no_line_is_too_odd_to_be_judged(line):
     read = read_line(1, line)
     assert read is None or isinstance(read, Request | Unusable)

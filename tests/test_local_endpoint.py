@@ -94,6 +94,13 @@ async def plain() -> AsyncIterator[LocalEndpoint]:
         yield endpoint
 
 
+def events(got: Got) -> list[Any]:
+    """What a stream's events say, [DONE] aside."""
+    lines = got.content.decode().split("\n")
+    said = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    return [json.loads(one) for one in said if one != "[DONE]"]
+
+
 def count(text: str, model: str = MODEL) -> int:
     return len(encoder(encoding_name(model))(text))
 
@@ -186,17 +193,66 @@ class TestShapes:
 
     async def test_stream_says_what_the_whole_answer_says(self, plain: LocalEndpoint) -> None:
         got = await post(plain, CHAT | {"stream": True, "stream_options": {"include_usage": True}})
-        lines = got.content.decode().split("\n\n")
-        chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+        chunks = events(got)
         said = "".join(
             chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"]
         )
         assert got.headers["Content-Type"] == "text/event-stream"
-        assert lines[-2:] == ["data: [DONE]", ""]
+        assert got.content.endswith(b"\n\ndata: [DONE]\n\n")
         assert chunks[0]["choices"][0]["delta"]["role"] == "assistant"
         assert chunks[-2]["choices"][0]["finish_reason"] == "stop"
         assert chunks[-1]["choices"] == []
         assert chunks[-1]["usage"]["completion_tokens"] == count(said)
+
+    async def test_stream_of_a_tool_call(self, plain: LocalEndpoint) -> None:
+        tool = {"type": "function", "function": {"name": "tide", "parameters": {}}}
+        got = await post(plain, CHAT | {"stream": True, "tools": [tool], "tool_choice": "required"})
+        deltas = [chunk["choices"][0]["delta"] for chunk in events(got)]
+        calls = [call for delta in deltas for call in delta.get("tool_calls", ())]
+        assert deltas[0] == {"role": "assistant", "content": None, "refusal": None}
+        assert calls[0]["function"] == {"name": "tide", "arguments": ""}
+        arguments = "".join(call["function"]["arguments"] for call in calls)
+        assert json.loads(arguments)["canned"]
+
+    async def test_stream_of_completions(self, plain: LocalEndpoint) -> None:
+        body = {"model": MODEL, "prompt": "What is a tide?", "stream": True}
+        choices = [chunk["choices"][0] for chunk in events(await post(plain, body, "/completions"))]
+        assert "".join(choice["text"] for choice in choices).startswith("(canned)")
+        assert [choice["finish_reason"] for choice in choices[-2:]] == [None, "length"]
+
+    async def test_stream_of_responses(self, plain: LocalEndpoint) -> None:
+        body = {"model": MODEL, "input": "What is a tide?", "stream": True}
+        told = events(await post(plain, body, "/v1/responses"))
+        said = "".join(event.get("delta", "") for event in told)
+        assert [event["sequence_number"] for event in told] == list(range(len(told)))
+        assert told[0]["type"] == "response.created"
+        assert (told[-1]["type"], told[-1]["response"]["status"]) == (
+            "response.completed",
+            "completed",
+        )
+        assert told[-1]["response"]["output"][0]["content"][0]["text"] == said
+
+    async def test_stream_of_messages(self, plain: LocalEndpoint) -> None:
+        got = await post(plain, MESSAGES | {"stream": True}, "/v1/messages")
+        told = events(got)
+        assert got.content.startswith(b"event: message_start\ndata: {")
+        assert told[0]["message"]["content"] == []
+        assert [event["type"] for event in told[-3:]] == [
+            "content_block_stop",
+            "message_delta",
+            "message_stop",
+        ]
+        said = "".join(event["delta"].get("text", "") for event in told if "delta" in event)
+        assert told[-2]["usage"]["output_tokens"] == count(said)
+
+    async def test_messages_have_no_stream_options(self, plain: LocalEndpoint) -> None:
+        body = MESSAGES | {"stream": True, "stream_options": {"include_usage": True}}
+        got = await post(plain, body, "/v1/messages")
+        assert (got.status, got.error["type"]) == (400, "invalid_request_error")
+
+    async def test_the_gateway_does_not_stream(self, plain: LocalEndpoint) -> None:
+        got = await post_to_gateway(plain, CHAT | {"stream": True})
+        assert json.loads(got.json["raw"])["object"] == "chat.completion"
 
     @pytest.mark.parametrize("content", ["\ud800", "<|endoftext|>", "", None, 7, [[[]]], [{}]])
     async def test_odd_content_is_answered(self, plain: LocalEndpoint, content: Any) -> None:
@@ -653,6 +709,47 @@ class TestFaults:
         got = await self.one("blank", billed=True)
         assert got.content.startswith(b"\n" * 10 + b"{")
         assert got.said.startswith("(canned)")
+
+    async def test_comments_come_before_a_stream(self) -> None:
+        got = await self.one("blank", billed=True, stream=True)
+        assert got.content.startswith(b": keep-alive\n\n" * 10 + b"data: {")
+        assert got.content.endswith(b"[DONE]\n\n")
+
+    async def test_a_stream_without_its_end(self) -> None:
+        got = await self.one("unended", billed=True, stream=True)
+        choices = [chunk["choices"][0] for chunk in events(got)]
+        assert b"[DONE]" not in got.content
+        assert {choice["finish_reason"] for choice in choices} == {None}
+        assert choices[-1]["delta"]["content"].endswith(".")
+
+    @pytest.mark.parametrize(
+        ("path", "last"),
+        [
+            (CHAT_PATH, {"error": {"code": "server_error"}}),
+            ("/v1/responses", {"type": "error", "code": "server_error"}),
+            ("/v1/messages", {"type": "error", "error": {"type": "api_error"}}),
+        ],
+    )
+    async def test_an_error_inside_a_stream(self, path: str, last: dict[str, Any]) -> None:
+        body = MESSAGES | {"input": "What is a tide?", "stream": True}
+        async with serving(Settings(fault={"stream_error": 1.0})) as endpoint:
+            told = events(await post(endpoint, body, path))
+        assert len(told) > 2
+        stated = told[-1].get("error", {})
+        assert stated.items() >= last.pop("error", {}).items()
+        assert told[-1].items() >= last.items()
+
+    @pytest.mark.parametrize("name", ["whitespace", "repetition"])
+    async def test_a_stream_without_end_goes_on_until_the_client_leaves(self, name: str) -> None:
+        with pytest.raises(TimeoutError):
+            await self.one(name, billed=True, stream=True)
+
+    @pytest.mark.parametrize("name", ["unended", "stream_error", "whitespace", "repetition"])
+    async def test_faults_of_streams_leave_other_answers_alone(self, name: str) -> None:
+        async with serving(Settings(fault={name: 1.0})) as endpoint:
+            assert (await post(endpoint, CHAT)).said
+            assert (await post_to_gateway(endpoint, CHAT | {"stream": True})).status == 200
+            assert endpoint.ledger.faults == {}
 
     async def test_slow(self) -> None:
         started = time.monotonic()

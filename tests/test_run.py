@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scripted import Service, answer, error, request
 from virtual_time import run
 
+from request_engine.disk import Disk
 from request_engine.journal import Journal
 from request_engine.records import Unusable
 from request_engine.rows import array_row
-from request_engine.run import Run
+from request_engine.run import CANARY, Run
 
 
 async def stream(items):
@@ -23,24 +24,30 @@ async def stream(items):
 class Work:
     """A run over *items* against a scripted service."""
 
-    def __init__(self, path, service, items):
+    def __init__(self, path, service, items, **settings):
         self.service = service
         self.journal = Journal(str(path), None, array_row)
         self.items = items
+        tally = service.tally
+        self.disk = Disk(self.journal, service.budget, service.stopping, tally.finish, fsync=None)
         self.run = Run(
             service.sender.send,
             lambda asked: 10,
             service.budget,
             self.journal,
+            self.disk,
             service.stopping,
-            service.tally,
+            tally,
+            **settings,
         )
 
     async def done(self):
         try:
-            await self.run.run(stream(self.items))
+            await self.journal.recover()
+            async with self.disk.watched():
+                await self.run.run(stream(self.items))
         finally:
-            self.journal.close(self.service.tally.finish)
+            self.trouble = self.disk.close()
 
 
 def rows(path):
@@ -108,7 +115,7 @@ def test_P7_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(t
         service.sender._post = slow
         work = Work(tmp_path / "r.jsonl", service, [])
         await work.run.run(items())
-        work.journal.close(service.tally.finish)
+        work.disk.close()
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) == pytest.approx(125.0)
@@ -132,7 +139,7 @@ def test_P7_an_outage_does_not_pile_up_requests_without_bound(tmp_path):
         open_now = len(read) - service.tally.finished
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        work.journal.close(service.tally.finish)
+        work.disk.close()
         return open_now
 
     assert run(scenario()) <= 2 * 10 + 100 + 1
@@ -259,26 +266,31 @@ def test_a_fault_of_our_own_is_not_swallowed(tmp_path):
         run(scenario())
 
 
-def test_a_full_disk_stops_admission_and_keeps_the_answers(tmp_path):
-    """What is in flight comes home, is kept, and is written once there is room again."""
-    path = tmp_path / "r.jsonl"
+def test_canaries_go_first_when_much_is_to_do(tmp_path):
+    """Five are in flight until the first answer; a service that refuses all costs ten requests."""
+    in_flight = []
 
-    async def scenario():
-        service = Service([answer()], max_concurrent=3)
-        work = Work(path, service, many(100))
-        whole, calls = work.journal._results.append, []
-
-        def full(row):
-            calls.append(row)
-            if 10 <= len(calls) <= 12:
-                raise OSError(28, "No space left on device")
-            return whole(row)
-
-        work.journal._results.append = full
+    async def scenario(replies):
+        service = Service(replies, latency=1.0, max_same_refusals=10)
+        work = Work(tmp_path / "r.jsonl", service, many(1_000), is_large=lambda: True)
+        in_flight.append([])
+        service.sender._post = counting(service, service.sender._post)
         await work.done()
-        return service, len(service.sent)
+        return service
 
-    service, sent = run(scenario())
-    assert "No space left" in service.stopping.reason
-    assert sent <= 13
-    assert len(rows(path)) == sent
+    def counting(service, post):
+        async def counted(url, body):
+            in_flight[-1].append(service.budget.in_flight)
+            return await post(url, body)
+
+        return counted
+
+    refused = run(scenario([error(400, "no such parameter: frobnicate")]))
+    (tmp_path / "r.jsonl").unlink()
+    run(scenario([error(500), answer()]))
+
+    assert "no such parameter: frobnicate" in refused.stopping.reason
+    assert len(refused.sent) <= 10 + CANARY
+    assert max(in_flight[0]) == CANARY
+    assert max(in_flight[1][:CANARY]) == CANARY
+    assert max(in_flight[1]) == 100

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from scripted import Service, answer, error, request, reset, timeout
+from scripted import Service, answer, error, request, reset, stale, timeout
 from virtual_time import run
 
 from request_engine.records import Failure, Kind, Reply, Success
@@ -27,16 +27,26 @@ def outcome_of(replies, **settings):
 
 
 @pytest.mark.parametrize(
-    "trouble",
-    [reset(), error(500), error(503), error(408), HTML, CUT, EMPTY, error(529)],
-    ids=["reset", "500", "503", "408", "html", "cut", "empty", "529"],
+    ("trouble", "first_rest"),
+    [
+        (error(500), 0.5),
+        (error(503), 0.5),
+        (error(408), 0.5),
+        (error(529), 0.5),
+        (CUT, 0.5),
+        (EMPTY, 0.5),
+        (reset(), 2.0),
+        (HTML, 2.0),
+    ],
+    ids=["500", "503", "408", "529", "cut", "empty", "reset", "html"],
 )
-def test_what_may_pass_is_tried_again_until_it_does(trouble):
+def test_what_may_pass_is_tried_again_until_it_does(trouble, first_rest):
+    """After twice as long a rest each time; what may have been billed has few attempts and more."""
     outcome, service, took = outcome_of([trouble, trouble, answer()])
 
     assert isinstance(outcome, Success)
     assert len(service.sent) == 3
-    assert 0.375 + 0.75 <= took <= 0.5 + 1.0
+    assert 0.75 * 3 * first_rest <= took <= 3 * first_rest
 
 
 def test_attempts_are_bounded_and_each_is_kept():
@@ -102,12 +112,42 @@ def test_an_unusable_answer_that_was_paid_for_is_tried_a_few_times_only():
     assert outcome.raw == '{"choices": [{"mess'
 
 
-def test_P3_timeouts_are_few_and_reported_as_possibly_billed():
-    outcome, service, _ = outcome_of([timeout()], max_attempts=9)
+@pytest.mark.parametrize("trouble", [timeout(), reset(), HTML, error(504)])
+def test_P3_what_may_have_been_executed_is_tried_few_times_and_counted(trouble):
+    """Nobody says what became of it: three attempts, however many are allowed."""
+    outcome, service, _ = outcome_of([trouble], max_attempts=9)
 
     assert outcome.kind is Kind.TRANSIENT
     assert len(service.sent) == 3
     assert (service.tally.maybe_billed, service.tally.maybe_billed_tokens) == (3, 30)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [error(500), error(503), error(200, code="server_error")],
+    ids=["500", "503", "error inside a 200"],
+)
+def test_a_service_that_says_itself_that_it_failed_is_given_every_attempt(trouble):
+    outcome, service, _ = outcome_of([trouble], max_attempts=9)
+
+    assert outcome.kind is Kind.TRANSIENT
+    assert len(service.sent) == 9
+
+
+def test_P3_a_dead_kept_connection_costs_no_attempt_and_no_time_and_is_counted():
+    outcome, service, took = outcome_of([stale(), answer()], max_attempts=1)
+
+    assert isinstance(outcome, Success)
+    assert took == 0.0
+    assert service.tally.maybe_billed == 1
+
+
+def test_a_second_dead_connection_is_a_failure_like_any_other():
+    outcome, service, _ = outcome_of([stale()], max_attempts=2)
+
+    assert outcome.kind is Kind.TRANSIENT
+    assert len(service.sent) == 3
+    assert outcome.attempt == 2
 
 
 @pytest.mark.parametrize(
@@ -235,22 +275,6 @@ def test_P6_refusals_without_end_stop_the_run_after_max_wait():
     assert sent >= 10
 
 
-def test_one_request_that_is_always_refused_has_its_row_while_others_are_answered():
-    """It does not stop the run, nor is it tried for ever."""
-
-    async def scenario():
-        service = Service(lambda body: error(429) if b"cursed" in body else answer(), max_wait=600)
-        cursed = asyncio.create_task(service.send(request(text="cursed")))
-        while not cursed.done():
-            await service.send(request(text="fine"))
-            await asyncio.sleep(20)
-        return cursed.result(), service.stopping.reason
-
-    outcome, reason = run(scenario())
-    assert outcome.kind is Kind.RATE_LIMIT
-    assert reason is None
-
-
 def test_an_outage_pauses_everybody_and_burns_no_file():
     """The network is away for five minutes: two hundred requests lose an attempt or two each."""
     down_until = 300.0
@@ -285,22 +309,23 @@ def test_a_service_that_was_never_there_is_given_up_soon():
     assert took < 40
 
 
-def test_a_cancelled_attempt_frees_its_slot():
+def test_P3_an_attempt_given_up_in_flight_frees_its_slot_and_is_counted():
+    """One that only waits for its turn was not sent, and is not counted."""
+
     async def scenario():
-        service = Service([answer()])
-
-        async def never(url: str, wire_body: bytes):
-            await asyncio.sleep(1e6)
-
-        service.sender._post = never
-        task = asyncio.create_task(service.send(request()))
+        service = Service([answer()], latency=1e6, max_concurrent=1)
+        tasks = [asyncio.create_task(service.send(request(number), 50)) for number in range(3)]
         await asyncio.sleep(1)
         assert service.budget.in_flight == 1
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        return service.budget.in_flight
+        for task in reversed(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return service
 
-    assert run(scenario()) == 0
+    service = run(scenario())
+    tally = service.tally
+    assert service.budget.in_flight == 0
+    assert (tally.abandoned, tally.maybe_billed, tally.maybe_billed_tokens) == (1, 1, 50)
 
 
 def test_the_failures_of_one_request_read_as_they_happened():
