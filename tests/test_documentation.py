@@ -18,8 +18,8 @@ from request_engine.rows import read_row
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 READMES = (ENGLISH, CHINESE)
-FAILURES = "docs/failures.md"
-DOCUMENTS = (*READMES, "CHANGELOG.md", FAILURES)
+FAILURES, FAULTS = "docs/failures.md", "docs/faults.md"
+DOCUMENTS = (*READMES, "CHANGELOG.md", FAILURES, FAULTS)
 
 PROVIDERS = find_providers().PROVIDERS
 FLAGS = [
@@ -98,6 +98,23 @@ def test_every_flag_named_anywhere_exists(document: str) -> None:
     parsers = (command_line(), local_endpoint_flags())
     known = {flag for one in parsers for action in one._actions for flag in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z]\w+", text_of(document))) <= known
+
+
+def test_every_fault_names_a_test_that_exists() -> None:
+    """Each row of the page of faults but those of the sweeps ends with one or more tests."""
+    rows = [row for table in tables(FAULTS) for row in table[1:] if len(row) == 3]
+    assert len(rows) > 50
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row[2])
+        assert named, row
+        for file, test in named:
+            assert re.search(rf"def {test}\(", (ROOT / "tests" / file).read_text("utf-8")), test
+
+
+def test_every_test_named_after_a_fault_is_on_the_page() -> None:
+    named = set(re.findall(r"::(test_\w+)`", text_of(FAULTS)))
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    assert set(re.findall(r"def (test_fault_\w+)\(", tests)) <= named
 
 
 def test_both_readmes_have_the_same_shape() -> None:
