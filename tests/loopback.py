@@ -219,8 +219,8 @@ class Reading:
         return not data.startswith(b":")
 
     def finish(self) -> bytes | Failure:
-        if self.cut is not None:
-            return Failure(Kind.BAD_ANSWER, self.cut)
+        if self.cut is not None or not self.ended:
+            return Failure(Kind.BAD_ANSWER, self.cut or "it has no end")
         return b'{"read": %d}' % len(self.fed)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import json
 import os
 import socket
 
@@ -35,6 +36,7 @@ from loopback import (
     writing,
 )
 
+from providers.any_other import AnyOther
 from request_engine import transport as transport_module
 from request_engine.records import Failure, Kind, Reply
 
@@ -244,3 +246,14 @@ async def test_nothing_that_follows_a_complete_stream_takes_the_answer_away(afte
     async with serving(then(writing(EVENTS + FIRST + LAST), afterwards)) as server:
         reply = await post(server.url, assembler=Reading, progress=0.3)
     assert reply.content == b'{"read": 24}'
+
+
+async def test_a_stream_that_breaks_after_its_last_sentence_is_an_answer():
+    """Every choice has ended and only the closing word is missing: it was paid for, and is whole."""
+    ended = (
+        b'data: {"choices": [{"index": 0, "delta": {"content": "ok"}, "finish_reason": "stop"}]}'
+    )
+    said = EVENTS + chunk(ended + b"\n\n")
+    async with serving(then(writing(said), resetting)) as server:
+        reply = await post(server.url, assembler=AnyOther().assembler)
+    assert json.loads(reply.content)["choices"][0]["message"]["content"] == "ok"
