@@ -142,18 +142,25 @@ class Transport:
             assembler = self._assembler()
         said = says_something if assembler is None else assembler.feed
         parts: list[bytes] = []
-        async for part in response.content.iter_any():
-            attempt.received(len(part), meaningful=said(part))
-            if attempt.size > LARGEST_REPLY:
-                return _too_large(response.status)
-            if assembler is None:
-                parts.append(part)
-            elif assembler.cut is not None:
-                break
-            elif assembler.ended:
-                attempt.whole()
-                await _end(response)
-                break
+        try:
+            async for part in response.content.iter_any():
+                attempt.received(len(part), meaningful=said(part))
+                if attempt.size > LARGEST_REPLY:
+                    return _too_large(response.status)
+                if assembler is None:
+                    parts.append(part)
+                elif assembler.cut is not None:
+                    break
+                elif assembler.ended:
+                    attempt.whole()
+                    await _end(response)
+                    break
+        except (aiohttp.ClientError, OSError):
+            # A stream may have said all but its last word.
+            content = None if assembler is None else assembler.finish()
+            if not isinstance(content, bytes):
+                raise
+            return content
         if assembler is not None:
             return assembler.finish()
         return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -250,10 +250,9 @@ async def test_nothing_that_follows_a_complete_stream_takes_the_answer_away(afte
 
 async def test_a_stream_that_breaks_after_its_last_sentence_is_an_answer():
     """Every choice has ended and only the closing word is missing: it was paid for, and is whole."""
-    ended = (
-        b'data: {"choices": [{"index": 0, "delta": {"content": "ok"}, "finish_reason": "stop"}]}'
-    )
-    said = EVENTS + chunk(ended + b"\n\n")
-    async with serving(then(writing(said), resetting)) as server:
+    choice = {"index": 0, "delta": {"content": "ok"}, "finish_reason": "stop"}
+    said = b"data: %s\n\n" % json.dumps({"choices": [choice]}).encode()
+    async with serving(then(writing(EVENTS + chunk(said)), resetting)) as server:
         reply = await post(server.url, assembler=AnyOther().assembler)
+    assert isinstance(reply, Reply), reply
     assert json.loads(reply.content)["choices"][0]["message"]["content"] == "ok"
