@@ -53,19 +53,20 @@ chosen() { # PROVIDER WHY
 }
 
 PROVIDER=$(printf %s "$PROVIDER" | tr 'A-Z-' 'a-z_')
+# Of a key it is only asked whether it is set: `sh -x run.sh` shows all the rest.
 if [ -n "$PROVIDER$REQUEST_URL" ]; then
     :
-elif [ -n "${OPENAI_API_KEY-}" ]; then
+elif [ -n "${OPENAI_API_KEY:+set}" ]; then
     chosen openai 'OPENAI_API_KEY is set'
-elif [ -n "${DASHSCOPE_API_KEY-}" ]; then
+elif [ -n "${DASHSCOPE_API_KEY:+set}" ]; then
     chosen aliyun 'DASHSCOPE_API_KEY is set'
-elif [ -n "${DEEPINFRA_API_KEY-}" ]; then
+elif [ -n "${DEEPINFRA_API_KEY:+set}" ]; then
     chosen deepinfra 'DEEPINFRA_API_KEY is set'
-elif [ -n "${DEEPSEEK_API_KEY-}" ]; then
+elif [ -n "${DEEPSEEK_API_KEY:+set}" ]; then
     chosen deepseek 'DEEPSEEK_API_KEY is set'
-elif [ -n "${AZURE_OPENAI_API_KEY-}" ] && [ -n "${AZURE_OPENAI_ENDPOINT-}" ]; then
+elif [ -n "${AZURE_OPENAI_API_KEY:+set}" ] && [ -n "${AZURE_OPENAI_ENDPOINT-}" ]; then
     chosen azure 'AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT are set'
-elif [ -n "${BNU_API_KEY-}" ] && [ -n "${BNU_URL-}" ]; then
+elif [ -n "${BNU_API_KEY:+set}" ] && [ -n "${BNU_URL-}" ]; then
     chosen lab_gateway 'BNU_API_KEY and BNU_URL are set'
 else
     say "no key is set, so canned answers come from this machine and cost nothing;"

@@ -27,8 +27,9 @@ esac
 
 PROVIDER=lab_gateway
 REQUEST_URL=${BNU_URL-}
-if [ -z "$REQUEST_URL${BNU_API_KEY-}" ]; then
-    echo 'run_bnu.sh: BNU_URL and BNU_API_KEY are not set, so canned answers come from this machine' >&2
+if [ -z "$REQUEST_URL${BNU_API_KEY:+set}" ]; then
+    why='BNU_URL and BNU_API_KEY are not set, so canned answers come from this machine'
+    (echo "run_bnu.sh: $why" >&2) || : # nobody may read it
     PROVIDER=local_gateway
 fi
 

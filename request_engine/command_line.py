@@ -92,9 +92,8 @@ def end_quietly() -> None:
             if stream is not None and not stream.closed:
                 stream.flush()
         except OSError:
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, stream.fileno())
-            os.close(nothing)
+            with suppress(OSError), open(os.devnull, "wb") as nothing:
+                os.dup2(nothing.fileno(), stream.fileno())
 
 
 def _underscored(argument: str) -> str:

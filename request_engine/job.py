@@ -227,7 +227,8 @@ class Job:
             service.provider.name,
             save_filepath,
         )
-        if self.api_key and any(self.api_key in argument for argument in sys.argv):
+        given = [one for one in (self.api_key, *secrets_in(service.parts.geturl())) if one]
+        if any(one in argument for one in given for argument in sys.argv):
             log.warning(
                 "the key is on the command line, where ps shows it to everybody: set %s instead",
                 " or ".join(service.provider.key_variables),

@@ -70,7 +70,7 @@ def choice(name: str, known: Mapping[str, Chosen], flag: str) -> Chosen:
     return known[name]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True)
 class Service:
     """Who is asked, and where."""
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from request_engine import logs
 from request_engine.allowance import Allowance
 from request_engine.budget import Binding, Budget
 from request_engine.requests_file import RequestsFile
@@ -198,7 +199,7 @@ def display(state: State, *, on_screen: bool) -> Iterator[None]:
 
     # Drawn on the loop's own timer: in a thread it would read what the loop is changing.
     panel = Live(
-        console=Console(stderr=True),
+        console=Console(file=logs.lasting(sys.stderr)),
         get_renderable=lambda: _panel(state),
         auto_refresh=False,
         transient=True,

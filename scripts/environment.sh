@@ -8,8 +8,9 @@
 
 : "${script:?}" "${here:?}"
 
+# In a shell of its own: nobody may read it any more, or it may be closed, and the run goes on.
 say() {
-    printf '%s\n' "$script: $*" >&2 || : # standard error may be closed
+    (printf '%s\n' "$script: $*" >&2) || :
 }
 
 # Nothing was sent: the status is the one of a wrong command.

@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -99,10 +100,13 @@ def listen_to_commands(patch: pytest.MonkeyPatch) -> None:
 
 def _files_with(trace: bytes, folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size:
-            with (
-                open(path, "rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m,
-            ):
-                if m.find(trace) >= 0:
-                    yield path
+        with suppress(OSError):  # gone meanwhile, or not to be read
+            if path.is_file() and not path.is_symlink() and _holds(path, trace):
+                yield path
+
+
+def _holds(path: Path, trace: bytes) -> bool:
+    if not path.stat().st_size:
+        return False
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(trace) >= 0

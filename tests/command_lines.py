@@ -3,11 +3,9 @@
 That is what `ps` shows to everybody. Each is named once, until standard input ends.
 """
 
-import contextlib
 import os
 import select
 import sys
-from pathlib import Path
 
 _EVERY = 0.05
 """Seconds between two looks."""
@@ -26,8 +24,11 @@ def main() -> None:
 
 def _command_lines():
     for number in filter(str.isdecimal, os.listdir("/proc")):
-        with contextlib.suppress(OSError):  # it has ended
-            yield Path("/proc", number, "cmdline").read_bytes()
+        try:
+            with open(f"/proc/{number}/cmdline", "rb", buffering=0) as file:
+                yield file.read()
+        except OSError:  # it has ended
+            continue
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +47,7 @@ FILE = ("--requests_filepath", "in.jsonl")
 GOOD = (*FILE, "--request_url", URL)
 
 
+@pytest.mark.no_key
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
@@ -107,10 +107,31 @@ GOOD = (*FILE, "--request_url", URL)
         ((*GOOD, "--output_format", "csv"), {}, ["csv", "rows or batch"]),
         ((*GOOD, "--logging_level", "loud"), {}, ["loud", "DEBUG"]),
         ((*GOOD, "surplus"), {}, ["surplus"]),
+        ((*GOOD, "--api_key=", "sk-0123456789abcdef"), {}, ["a word of 19 characters"]),
+        ((*FILE, "--request_url", "sk-0123456789abcdef"), {}, ["--request_url has no scheme"]),
+        (
+            (*FILE, "--request_url", "api.example.com/v1?key=sk-0123456789"),
+            {},
+            ["--request_url api.example.com/v1 has no scheme"],
+        ),
         (
             (*FILE, "--api_key", "k"),
-            {"https_proxy": "socks5://me:secret@127.0.0.1:1080"},
+            {"https_proxy": "socks5://me:sk-secret@127.0.0.1:1080"},
             ["socks5://127.0.0.1:1080", "only http:// proxies"],
+        ),
+        *(
+            (
+                (*FILE, "--api_key", "k"),
+                {"https_proxy": proxy},
+                ["proxy for https cannot be read", "%2F for /"],
+            )
+            for proxy in (
+                "http://me:sk-/secret@127.0.0.1:1080",
+                "http://me:12/sk-secret@127.0.0.1",
+                "http://me:sk-#secret@127.0.0.1",
+                "http://[sk-secret",
+                "http://",
+            )
         ),
         (
             (*FILE, "--request_url", "http://10.1.2.3:8080/gpt"),
@@ -134,8 +155,7 @@ def test_it_exits_2_with_one_line_before_anything_is_sent(
     assert line.startswith("api_request_parallel_processor: ")
     for word in words:
         assert word in line
-    assert "sk-" not in line.replace("sk-known", "")
-    assert "sk-known" not in line
+    assert "sk-" not in line
     assert not list(folder.glob("*_results*"))
 
 
@@ -199,13 +219,14 @@ def test_a_service_that_is_not_there_costs_the_attempts_and_says_so(folder):
 
 
 def test_help_answers_quickly_and_without_the_heavy_libraries(folder):
-    """Under 0.15 s of CPU (the least of several runs), aiohttp and tiktoken not imported."""
+    """In two thirds of the CPU time that importing these alone takes (the least of several)."""
+    heavy = ("aiohttp", "tiktoken", "rich.live")
     script = (
         "import sys, runpy\n"
         "sys.argv[1:] = ['--help']\n"
         f"try: runpy.run_path({str(DOOR)!r}, run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "print([m for m in ('aiohttp', 'tiktoken', 'rich') if m in sys.modules])"
+        f"print([m for m in {heavy!r} if m in sys.modules])"
     )
     environment = os.environ | {"PYTHONPATH": str(DOOR.parent)}
     loaded = subprocess.run(
@@ -213,9 +234,9 @@ def test_help_answers_quickly_and_without_the_heavy_libraries(folder):
     )
     assert loaded.stdout.splitlines()[-1] == "[]", loaded.stderr
 
-    def cpu():
+    def cpu(*arguments):
         before = os.times()
-        assert command("--help", cwd=folder).returncode == 0
+        assert subprocess.run([sys.executable, *arguments], capture_output=True).returncode == 0
         after = os.times()
         return (
             after.children_user
@@ -223,7 +244,8 @@ def test_help_answers_quickly_and_without_the_heavy_libraries(folder):
             - (before.children_user + before.children_system)
         )
 
-    assert min(cpu() for _ in range(5)) < 0.15
+    importing = min(cpu("-c", f"import {', '.join(heavy)}") for _ in range(3))
+    assert min(cpu(str(DOOR), "--help") for _ in range(5)) < importing * 2 / 3
 
 
 def test_a_python_without_the_packages_gets_the_line_that_helps(folder):
@@ -239,16 +261,3 @@ def test_a_python_without_the_packages_gets_the_line_that_helps(folder):
     assert result.returncode == 2
     assert "has no package aiohttp: use sh run.sh" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
-
-
-def test_closed_standard_streams_do_not_stop_a_run(folder):
-    """`2>&-` and `<&-`: it works without a word, and standard input that is asked for is missed."""
-    line = shlex.join([sys.executable, str(DOOR), *GOOD, "--max_attempts", "1"])
-    result = subprocess.run(["sh", "-c", f"{line} 2>&- <&-"], cwd=folder)
-    line = line.replace("in.jsonl", "- --save_filepath o.jsonl")
-    asked = subprocess.run(["sh", "-c", f"{line} <&-"], cwd=folder, capture_output=True, text=True)
-
-    assert result.returncode == 0
-    assert (folder / "in_results.jsonl").read_bytes().count(b"\n") == 1
-    assert asked.returncode == 2
-    assert "standard input is closed" in asked.stderr

@@ -141,6 +141,31 @@ def test_a_url_needs_a_scheme_and_a_host(text, words):
     assert words in told
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "llm.example.org/v1?key=SECRET",
+        "ftp://llm.example.org/v1?key=SECRET#SECRET",
+        "https://?key=SECRET",
+        "https://llm.example.org:port/v1?key=SECRET",
+        "https://llm.example.org/v1?a=1 2&key=SECRET",
+        "https://llm.example.org\uff1fkey=SECRET",
+        "https://[::1/v1?key=SECRET",
+        "https://me:SECRET@llm.example.org/v1",
+        "https://me:SEC/RET@llm.example.org/v1",
+        "https://me:SECRET#@llm.example.org:port",
+        "me:SECRET@llm.example.org/v1",
+        "//me:SECRET@llm.example.org/v1",
+        "SECRET",
+    ],
+)
+def test_P9_a_complaint_about_a_url_repeats_nothing_secret(text):
+    """Neither a query, nor a name and password, nor a key that was given in the URL's place."""
+    told = complaint(preflight.service, PROVIDERS, None, text)
+    assert told.startswith("--request_url ")
+    assert not {"SEC", "RET"} & {told[at : at + 3] for at in range(len(told))}
+
+
 def test_a_service_needs_a_url_or_a_name():
     assert (
         complaint(preflight.service, PROVIDERS, None, None) == "give --request_url, or --provider"
@@ -190,6 +215,7 @@ def test_a_provider_answers_to_its_names_and_aliases(name, provider):
 def test_the_url_that_is_shown_has_no_secret_in_it():
     service = preflight.service(PROVIDERS, "vllm", "https://llm.example.org:8443/v1?key=sk-1#x")
     assert service.shown == "https://llm.example.org:8443/v1"
+    assert repr(service) == "<Service openai_compatible at https://llm.example.org:8443/v1>"
 
 
 # Keys.
@@ -294,6 +320,23 @@ def test_a_service_in_the_house_needs_no_key(url):
 )
 def test_a_service_outside_needs_one(url):
     assert "no key for openai_compatible" in complaint(key, url, {})
+
+
+@pytest.mark.parametrize(
+    ("url", "openly"),
+    [
+        *((url, False) for url in LOCAL),
+        ("https://8.8.8.8/v1", False),
+        ("http://8.8.8.8:8088/gpt", True),
+        ("http://llm.example.org/v1", True),
+        ("http://172.15.5.5/v1", True),
+        ("HTTP://localhost.example/v1", True),
+    ],
+)
+def test_P9_a_key_travels_openly_by_plain_http_out_of_the_house(url, openly):
+    parts = preflight.url(url)
+    assert preflight.travels_openly(parts, "sk-a") is openly
+    assert not preflight.travels_openly(parts, None)
 
 
 ODD_KEYS = [

@@ -8,12 +8,14 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from itertools import pairwise
 from pathlib import Path
 
+import canary
 import pytest
 
 import api_request_parallel_processor as door
@@ -182,6 +184,70 @@ def test_sigterm_sent_to_the_script_reaches_the_door(desk: Desk) -> None:
     finally:
         running.kill()
     assert 0 < len(rows(out)) < 500
+
+
+# Keys.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what ps shows is read from /proc")
+@pytest.mark.parametrize(
+    ("script", "key", "url", "path"),
+    [
+        ("run.sh", "OPENAI_COMPATIBLE_API_KEY", "REQUEST_URL", "/v1/chat/completions"),
+        ("run.sh", "OPENAI_API_KEY", "REQUEST_URL", "/v1/chat/completions"),
+        ("run_bnu.sh", "BNU_API_KEY", "BNU_URL", "/gpt"),
+    ],
+)
+def test_P9_a_key_in_the_environment_is_on_no_command_line(
+    desk: Desk, script: str, key: str, url: str, path: str
+) -> None:
+    """Of no process that has it, while the service makes them wait."""
+    (desk.folder / "in.jsonl").write_text('{"model": "m", "messages": []}', encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        where = f"http://127.0.0.1:{service.getsockname()[1]}{path}"
+        running = subprocess.Popen(
+            ["sh", str(desk.clone / script), "in.jsonl"],
+            cwd=desk.folder,
+            env=desk.environ | {key: canary.KEY, url: where},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            service.settimeout(30)
+            service.accept()[0].close()
+            shown = [
+                (one / "cmdline").read_bytes()
+                for one in Path("/proc").iterdir()
+                if one.name.isdecimal() and knows(one, canary.KEY)
+            ]
+        finally:
+            running.kill()
+            running.wait()
+
+    assert any(where.encode() in line for line in shown)
+    assert all(canary.KEY.encode() not in line for line in shown)
+
+
+def knows(process: Path, key: str) -> bool:
+    try:
+        return key.encode() in (process / "environ").read_bytes()
+    except OSError:  # it has ended, or is somebody else's
+        return False
+
+
+@each_shell
+@pytest.mark.parametrize("script", ["run.sh", "run_bnu.sh"])
+def test_P9_a_script_that_shows_what_it_does_shows_no_key(
+    desk: Desk, shell: str, script: str
+) -> None:
+    """`sh -x run.sh`, as one does before asking for help."""
+    stand_in = str(desk.program("stand-in", "echo started"))
+    keys = {name: canary.KEY for one in PROVIDERS for name in one.key_variables}
+    for left_out in ({}, {"OPENAI_API_KEY": ""}):
+        environ = keys | left_out | {"BNU_URL": "http://192.0.2.7:8088/gpt"}
+        ended = desk.run(shell, "-x", script, "in.jsonl", PREPARED_PYTHON=stand_in, **environ)
+        assert ended.stdout == "started\n"
+        assert "in.jsonl" in ended.stderr
+        assert canary.KEY not in ended.stderr
 
 
 # The exit status is the door's.

@@ -249,7 +249,7 @@ async def test_nothing_that_follows_a_complete_stream_takes_the_answer_away(afte
 
 
 async def test_a_stream_that_breaks_after_its_last_sentence_is_an_answer():
-    """Every choice has ended and only the closing word is missing: it was paid for, and is whole."""
+    """Every choice has ended and only the closing word is missing: it was paid for."""
     choice = {"index": 0, "delta": {"content": "ok"}, "finish_reason": "stop"}
     said = b"data: %s\n\n" % json.dumps({"choices": [choice]}).encode()
     async with serving(then(writing(EVENTS + chunk(said)), resetting)) as server:

@@ -5,9 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..command_line import undisturbed
 from ..descriptors import most_connections
 from ..errors import BadInput
 from . import LocalEndpoint, serving
@@ -19,30 +20,33 @@ _CONNECTIONS = 16_000
 
 
 def main() -> int:
-    try:
-        return asyncio.run(_serve(read(sys.argv[1:])))
-    except BadInput as error:
-        _say(f"local endpoint: {error}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    with undisturbed():
+        try:
+            return asyncio.run(_serve(read(sys.argv[1:])))
+        except BadInput as error:
+            _say(f"local endpoint: {error}")
+            return 2
+        except KeyboardInterrupt:
+            return 130
 
 
 async def _serve(asked: Asked) -> int:
     most_connections(_CONNECTIONS)
     async with serving(asked.settings) as endpoint:
+        stop = None if asked.command else _told_to_stop()
         with _port_file(asked.port_file, endpoint.url):
             _say(_greeting(asked, endpoint))
-            if asked.command:
+            if stop is None:
                 return await run(asked.command, endpoint.url)
-            await _stopped()
+            await stop.wait()
             _say(_farewell(endpoint))
             return 0
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    with suppress(OSError):  # nobody reads it any more
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def _greeting(asked: Asked, endpoint: LocalEndpoint) -> str:
@@ -55,15 +59,15 @@ def _farewell(endpoint: LocalEndpoint) -> str:
     return f"local endpoint: {ledger.requests} requests, {ledger.billed} billed"
 
 
-async def _stopped() -> None:
-    """Until Ctrl-C or SIGTERM."""
+def _told_to_stop() -> asyncio.Event:
+    """Set by Ctrl-C or SIGTERM; listening before anybody can know our port."""
     stop = asyncio.Event()
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
     except NotImplementedError:  # Windows, where Ctrl-C cancels us
         pass
-    await stop.wait()
+    return stop
 
 
 @contextmanager

@@ -20,7 +20,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 0
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     models: tuple[str, ...] = ()
     context_length: int | None = None
 
