@@ -2,7 +2,7 @@
 
     job               check what the user gave and join the pieces
     requests_file     lines -> lines: what one line is -> records.Request
-    survey            what is done already? -> journal, results_file, lock, scan, identity
+    survey            what is done already? -> journal, results_file, lock, earlier, scan, identity
     tokens            what will it cost? -> encodings, image_tokens
     budget            may it go now? -> allowance
     send              attempts -> address, provider, judgement, retry_after, backoff

@@ -22,9 +22,9 @@ def _encoder() -> Callable[[Any], str]:
 
 _spelled = _encoder()
 
-_DRAWERS = 4_096
-"""Few enough to cost little empty, enough that one of a million entries is moved in 0.1 us."""
-_DRAWER = 52
+_DRAWERS = 1_024
+"""Few enough to cost little empty, enough that taking one of ten million moves only some 40 KB."""
+_DRAWER = 54
 """The bits of a 64-bit key below those that say which drawer it is in."""
 
 

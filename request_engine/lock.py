@@ -52,8 +52,10 @@ class Lock:
                 os.close(descriptor)
                 raise self._held_by(holder) from None
             except OSError as error:
-                ours = not os.fstat(descriptor).st_size
-                os.close(descriptor)
+                try:
+                    ours = not os.fstat(descriptor).st_size
+                finally:
+                    os.close(descriptor)
                 if error.errno not in _NO_LOCKS:
                     raise
                 if ours:
@@ -65,13 +67,21 @@ class Lock:
         while True:
             try:
                 flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-                return self._signed(os.open(self.path, flags, 0o644))
+                descriptor = os.open(self.path, flags, 0o644)
             except FileExistsError:
                 with open(self.path, "rb") as file:
                     holder = file.read(200)
-            if not _is_gone(holder):
-                raise self._held_by(holder, f"; if that is over, remove {self.path}")
-            os.unlink(self.path)
+                if not _is_gone(holder):
+                    then = f"; if that is over, remove {self.path}"
+                    raise self._held_by(holder, then) from None
+                os.unlink(self.path)
+                continue
+            try:
+                return self._signed(descriptor)
+            except OSError:  # without a name it would hold everybody off for ever
+                os.close(descriptor)
+                os.unlink(self.path)
+                raise
 
     def _signed(self, descriptor: int) -> int:
         since = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -244,9 +244,10 @@ def _default_save_path(path: str) -> str:
 
 
 def _same_file(one: str, other: str) -> bool:
-    if os.path.exists(one) and os.path.exists(other):
+    try:
         return os.path.samefile(one, other)
-    return os.path.abspath(one) == os.path.abspath(other)
+    except OSError:  # one is not there, or cannot be looked at
+        return os.path.abspath(one) == os.path.abspath(other)
 
 
 def _name(sign: str) -> str:

@@ -46,7 +46,12 @@ class RequestsFile:
         self.requests_read = 0
         self.finished = False
         self._raw: IO[bytes] = _standard_input() if path == "-" else _opened(path)
-        mode = os.fstat(self._raw.fileno())
+        try:
+            mode = os.fstat(self._raw.fileno())
+        except OSError as error:
+            if path != "-":
+                self._raw.close()
+            raise BadInput(f"{path} cannot be read: {error.strerror}") from None
         self._regular = stat.S_ISREG(mode.st_mode)
         self._state = mode
         self._size = mode.st_size
@@ -91,7 +96,10 @@ class RequestsFile:
         """
         if not self._regular:
             return None
-        now = os.fstat(self._raw.fileno())
+        try:
+            now = os.fstat(self._raw.fileno())
+        except OSError:  # it cannot be looked at now
+            return None
         if now.st_size > self._size:
             return f"{now.st_size - self._size:,} bytes were added, which the next run will read"
         if now.st_size < self._size:

@@ -3,35 +3,17 @@
 import os
 import shutil
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from itertools import chain
 from typing import IO
 
+from request_engine.earlier import Earlier, Findings
 from request_engine.errors import BadInput
 from request_engine.identity import Fingerprints
 from request_engine.lock import Lock
-from request_engine.scan import ANSWER, BLANK, FAILURE, LONGEST_ROW, UNREADABLE, Record, scan
+from request_engine.scan import FAILURE, UNREADABLE, scan
 
 _COPIED = 1 << 20
-
-
-@dataclass(slots=True)
-class Earlier:
-    """What an earlier run left in the file."""
-
-    answered: Fingerprints
-    """Each answered request, with the offset of its row if the file is to be ordered."""
-    kept: Fingerprints
-    """The same of failed requests whose rows were kept."""
-    failed: int = 0
-    """Rows of failed requests."""
-    unreadable: int = 0
-    torn: bool = False
-    """Whether the last row was torn off, and is now in `<path>.torn`."""
-    zeros: int = 0
-    """Bytes of nothing that a power cut left at the end, and that are gone now."""
 
 
 class ResultsFile:
@@ -53,28 +35,47 @@ class ResultsFile:
             raise BadInput(f"{path} is not a regular file, and results need one")
         self._lock = Lock(path)
         try:
+            with suppress(FileNotFoundError):  # left by a run that was killed while it wrote it
+                os.remove(_beside(path))
             if overwrite:
                 self.aside = _moved_aside(path)
             self._open()
+        except OSError as error:
+            self._lock.release()
+            raise BadInput(f"{path} cannot be written: {error.strerror}") from None
         except BaseException:
             self._lock.release()
             raise
 
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(self.path, flags, 0o644)
         try:
-            self._descriptor = os.open(self.path, flags, 0o644)
-        except OSError as error:
-            raise BadInput(f"{self.path} cannot be written: {error.strerror}") from None
-        self._end = os.fstat(self._descriptor).st_size
+            self._end = os.fstat(self._descriptor).st_size
+        except OSError:
+            self._close_descriptor()
+            raise
         _sync_folder(self.path)
+
+    def _open_again(self) -> None:
+        try:
+            self._open()
+        except OSError as error:
+            self._unsure = error  # nothing can be flushed any more
+            raise
+
+    def _close_descriptor(self) -> None:
+        """Once only: its number may soon be another file's."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Bring what was written to the disk, close, and let others write."""
         try:
             self.sync()
         finally:
-            os.close(self._descriptor)
+            self._close_descriptor()
             self._lock.release()
 
     def sync(self) -> None:
@@ -128,7 +129,7 @@ class ResultsFile:
         """
         earlier = Earlier(Fingerprints(numbered=ordered), Fingerprints(numbered=ordered))
         end = self._end_of_data()
-        found = _Findings(self.path, earlier, keep_failures)
+        found = Findings(self.path, earlier, keep_failures)
         await scan(self.path, end, found.take, in_order=ordered)
         tail = self._tail(end, found.last)
         if not tail.endswith(b"\n") and found.last_kind == UNREADABLE:
@@ -215,6 +216,7 @@ class ResultsFile:
             torn.write(tail + b"\n")
             torn.flush()
             os.fsync(torn.fileno())
+        _sync_folder(self.path)  # its name too, before the file loses that part
         self._cut_off(self._end - len(tail))
 
     def _cut_off(self, end: int) -> None:
@@ -233,80 +235,22 @@ class ResultsFile:
     @contextmanager
     def _rewritten(self) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         """The file to read and its successor to write; whoever looks sees one or the other."""
-        target = os.path.realpath(self.path)  # a link stays one
-        beside = f"{target}.rewriting"
+        target, beside = os.path.realpath(self.path), _beside(self.path)
         try:
             with open(target, "rb") as old, open(beside, "wb") as new:
                 yield old, new
                 new.flush()
                 os.fsync(new.fileno())
             shutil.copymode(target, beside)
-            os.close(self._descriptor)  # Windows replaces no file that is open
+            self._close_descriptor()  # Windows replaces no file that is open
             try:
                 os.replace(beside, target)
             finally:
-                self._open()
+                self._open_again()
         except BaseException:
             with suppress(OSError):
                 os.remove(beside)
             raise
-
-
-class _Findings:
-    """What a scan finds, part by part."""
-
-    def __init__(self, path: str, earlier: Earlier, keep_failures: bool) -> None:
-        self.last = 0
-        """Where the last line begins, and what it is."""
-        self.last_kind = BLANK
-        self.removed = 0
-        """Bytes of rows that are to be taken out."""
-        self._path = path
-        self._earlier = earlier
-        self._keep_failures = keep_failures
-        self._spans: dict[int, array[int]] = {}
-
-    def take(self, part: int, offset: int, batch: Iterable[Record]) -> None:
-        """The lines of *part* from *offset* on."""
-        earlier, answered = self._earlier, self._earlier.answered
-        kind = BLANK
-        start = offset
-        for key, length, kind in batch:
-            start = offset
-            offset += length
-            if kind == ANSWER:
-                answered.add(key, start - self.removed)
-            elif kind == FAILURE:
-                earlier.failed += 1
-                if self._keep_failures:
-                    earlier.kept.add(key, start)
-                else:
-                    self.removed += length
-                    _extend(self._spans.setdefault(part, array("q")), start, length)
-            elif kind == UNREADABLE:
-                earlier.unreadable += 1
-                if length == LONGEST_ROW:
-                    why = f"{self._path} has a line too long for a row: name another file"
-                    raise BadInput(why)
-        if start >= self.last:
-            self.last, self.last_kind = start, kind
-
-    def take_end(self) -> None:
-        """Take one byte more with the last row, if that is taken out."""
-        if self.removed:
-            self._spans[max(self._spans)][-1] += 1
-
-    def spans(self) -> "array[int]":
-        """Offset and length of what is to be taken out, in turn and in order."""
-        return array("q", chain.from_iterable(self._spans[part] for part in sorted(self._spans)))
-
-
-def _extend(spans: "array[int]", offset: int, length: int) -> None:
-    """Add a span of bytes; neighbours become one, so that a file of failures costs nothing."""
-    if spans and spans[-2] + spans[-1] == offset:
-        spans[-1] += length
-    else:
-        spans.extend((offset, length))
 
 
 def _copy(old: IO[bytes], new: IO[bytes], count: int) -> None:
@@ -314,6 +258,11 @@ def _copy(old: IO[bytes], new: IO[bytes], count: int) -> None:
         part = old.read(min(_COPIED, count))
         new.write(part)
         count -= len(part)
+
+
+def _beside(path: str) -> str:
+    """Where the successor of *path* is written: beside the file, so that a link stays one."""
+    return os.path.realpath(path) + ".rewriting"
 
 
 def _moved_aside(path: str) -> str | None:

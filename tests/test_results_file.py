@@ -399,11 +399,11 @@ def test_P7_fingerprints_cost_little_memory(numbered, most):
     held = Fingerprints(numbered=numbered)
     before = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
-    for number in range(200_000):
+    for number in range(100_000):
         held.add(key_of(sha256(number.to_bytes(8, "big")).digest()), number)
     assert held.take(0) is None
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    assert len(held) == 200_000
-    assert (peak - before) / 200_000 <= most
+    assert len(held) == 100_000
+    assert (peak - before) / 100_000 <= most
