@@ -60,7 +60,7 @@ class Findings:
                     _extend(self._spans.setdefault(part, array("q")), start, length)
             elif kind == UNREADABLE:
                 earlier.unreadable += 1
-                if length == LONGEST_ROW:
+                if length >= LONGEST_ROW:
                     why = f"{self._path} has a line too long for a row: name another file"
                     raise BadInput(why)
         if start >= self.last:

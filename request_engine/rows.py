@@ -6,7 +6,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from request_engine import splice
 from request_engine.identity import content_id
@@ -14,13 +14,6 @@ from request_engine.lines import content_of
 from request_engine.records import Failure, Outcome, Request, Success, Unusable
 
 _BATCH_ID = "batch_req_"
-
-
-class Found(NamedTuple):
-    """What a line of an earlier results file says: which request, and whether it was answered."""
-
-    content: bytes
-    succeeded: bool
 
 
 Spelling = Callable[[Request | Unusable, Outcome], bytes]
@@ -40,24 +33,27 @@ def array_row(request: Request | Unusable, outcome: Outcome) -> bytes:
     return b"[" + b", ".join(parts) + b"]\n"
 
 
-def read_row(line: bytes) -> Found:
-    """What *line* says, in either spelling. ValueError when it is no row."""
-    row = splice.parse(line.decode("utf-8").rstrip())
+def read_row(line: bytes) -> tuple[bytes, bool]:
+    """The content id of the request that *line* is of, and whether it was answered.
+
+    In either spelling. ValueError when it is no row.
+    """
+    row = splice.parse(line.decode())
     if isinstance(row, dict):
         return _read_batch(row)
-    if not isinstance(row, list) or not 2 <= len(row) <= 4 or not isinstance(row[0], dict | str):
-        raise ValueError("a row has a body, an answer, and perhaps metadata and an extra")
-    if not isinstance(row[1], dict | list):
-        raise ValueError("an answer is an object, or a list of errors")
-    metadata = row[2] if len(row) > 2 else None
-    return Found(content_id(row[0], metadata), isinstance(row[1], dict))
+    if isinstance(row, list) and 2 <= len(row) <= 4:
+        body, answer = row[0], row[1]
+        if isinstance(body, (dict, str)) and isinstance(answer, (dict, list)):
+            metadata = row[2] if len(row) > 2 else None
+            return content_id(body, metadata), isinstance(answer, dict)
+    raise ValueError("a row has a body, an answer or a list of errors, perhaps metadata and extra")
 
 
-def _read_batch(row: dict[str, Any]) -> Found:
+def _read_batch(row: dict[str, Any]) -> tuple[bytes, bool]:
     if not str(row.get("id")).startswith(_BATCH_ID):
         raise ValueError("a batch row has an id")
     content = bytes.fromhex(row["id"][len(_BATCH_ID) :][:32])
-    return Found(content, row.get("error") is None and row.get("response") is not None)
+    return content, row.get("error") is None and row.get("response") is not None
 
 
 def batch_row(request: Request | Unusable, outcome: Outcome) -> bytes:

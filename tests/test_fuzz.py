@@ -114,7 +114,7 @@ def test_P4_any_line_is_a_request_or_a_failed_row_and_is_known_again(line):
             assert row.endswith(b"\n")
             assert row.count(b"\n") == 1
             found = read_row(row)
-            assert (found.content, found.succeeded) == (content, isinstance(outcome, Success))
+            assert found == (content, isinstance(outcome, Success))
 
 
 # Rows of earlier runs, or what is left of them.
@@ -138,8 +138,8 @@ def test_any_bytes_are_a_row_or_are_said_to_be_none(row):
         found = read_row(row)
     except (ValueError, RecursionError):
         return
-    assert isinstance(found.content, bytes)
-    assert isinstance(found.succeeded, bool)
+    assert isinstance(found[0], bytes)
+    assert isinstance(found[1], bool)
 
 
 # Hints how long to wait.
@@ -240,7 +240,7 @@ def test_P5_any_reply_is_a_success_or_a_failure_of_some_kind(provider, status, h
     if outcome.usage is not None:
         assert min(outcome.usage.prompt, outcome.usage.completion) >= 0
     for spelling in (array_row, batch_row):
-        assert read_row(spelling(request, outcome)).succeeded == isinstance(outcome, Success)
+        assert read_row(spelling(request, outcome))[1] == isinstance(outcome, Success)
 
 
 # Recovery of whatever stands in a results file.
