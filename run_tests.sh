@@ -3,7 +3,8 @@
 #
 #     sh run_tests.sh [pytest's arguments]
 #
-# It needs Python 3.11 or newer, and keeps its packages in .venv-tests.
+# It needs Python 3.11 or newer, and keeps its packages in .venv-tests. Each processor takes a file at
+# a time; `-n 0` runs them one after the other.
 
 set -eu
 script=run_tests.sh
@@ -12,4 +13,4 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 ready_environment "$here/.venv-tests" "$here/requirements.txt" "$here/tests/requirements.txt"
 cd "$here"
-exec "$python" -m pytest "$@"
+exec "$python" -m pytest -n auto --dist loadfile "$@"

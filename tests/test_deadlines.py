@@ -86,7 +86,7 @@ WAITS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "limits", "message", "seconds"), WAITS, ids=lambda x: str(x)[:40])
+@pytest.mark.parametrize(("make", "limits", "message", "seconds"), WAITS)
 def test_P6_every_wait_ends_in_time_and_says_what_was_waited_for(make, limits, message, seconds):
     failure, took = outcome(make, **limits)
     assert failure is not None
