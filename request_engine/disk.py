@@ -10,13 +10,13 @@ import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from request_engine.budget import Budget
 from request_engine.journal import Journal
 from request_engine.records import Outcome, Request, Unusable
-from request_engine.stopping import Stopping
+from request_engine.stopping import Abandoned, Stopping
 from request_engine.timers import repeated
 
 log = logging.getLogger(__name__)
@@ -57,14 +57,16 @@ class Disk:
         self._flushed_at = 0.0
         self._refused_since: float | None = None
         self._most_in_flight = 0
+        self._accepted = asyncio.Event()
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Flush, look for room and try again, for as long as the run lasts."""
         self._flushed_at = self._now()
         try:
-            with repeated(min(_EVERY, self._fsync or _EVERY), self._look):
+            with repeated(_EVERY, self._look), repeated(self._fsync or _EVERY, self._flush):
                 yield
+                await self._all_written()
         finally:
             if self._flushing is not None:
                 await asyncio.wait([self._flushing])
@@ -85,6 +87,11 @@ class Disk:
     def close(self) -> str | None:
         """Write what is left, order the rows and close the files; what went wrong in that."""
         journal = self._journal
+        gone = journal.is_gone()
+        if gone is not None:
+            with suppress(OSError):
+                journal.close()
+            return f"{gone} was removed or replaced while it was written"
         steps: list[tuple[str, Callable[[], None]]] = [
             ("be written", partial(journal.write_rest, self._written)),
             ("be put in order", journal.put_in_order),
@@ -106,9 +113,13 @@ class Disk:
             self._try_again()
         else:
             self._look_for_room()
-        due = self._fsync and self._now() - self._flushed_at >= 0.9 * self._fsync
-        if due and self._journal.unflushed and self._flushing is None:
-            self._flush_beside()
+
+    async def _all_written(self) -> None:
+        """Nothing is left to be sent, but the disk may have to be waited for."""
+        with suppress(Abandoned):
+            while self._journal.unwritten:
+                with self._stopping.resting():
+                    await self._accepted.wait()
 
     def _try_again(self) -> None:
         try:
@@ -138,6 +149,7 @@ class Disk:
         if self._refused_since is None:
             self._refused_since = self._now()
             log.warning("%s; nothing more is sent until that passes", reason)
+        self._accepted.clear()
         self._budget.hold(reason)
         patience = min(PATIENCE, self._stopping.max_wait)
         if self._now() - self._refused_since >= patience:
@@ -146,6 +158,7 @@ class Disk:
     def _accept(self) -> None:
         if self._refused_since is not None:
             self._refused_since = None
+            self._accepted.set()
             log.info("the disk takes rows again")
             self._budget.release()
 
@@ -157,8 +170,10 @@ class Disk:
             return False
         return True
 
-    def _flush_beside(self) -> None:
-        """Flush in a thread: a slow disk may take seconds."""
+    def _flush(self) -> None:
+        """Flush in a thread, since a slow disk may take seconds; where it is wanted and needed."""
+        if not self._fsync or not self._journal.unflushed or self._flushing is not None:
+            return
         self._flushed_at = self._now()
         loop = asyncio.get_running_loop()
         self._flushing = loop.run_in_executor(None, self._journal.sync)

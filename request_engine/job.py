@@ -131,8 +131,8 @@ class Job:
                     tally,
                     is_large=lambda: (requests.expected_requests() or 0) - tally.done_before > MANY,
                 )
-                async with transport, disk.watched():
-                    with self._watched(state):
+                with self._watched(state):
+                    async with transport, disk.watched():
                         await run.run(requests.requests())
             finally:
                 trouble = disk.close()

@@ -52,13 +52,14 @@ class Journal:
         """Where rows of earlier runs are, their ids, and what they say."""
         self._unwritten: list[tuple[Request | Unusable, Outcome]] = []
         with ExitStack() as opened:
-            self._results = self._errors = opened.enter_context(
-                closing(ResultsFile(save_filepath, overwrite=overwrite))
-            )
+            # The failures first: answers are moved aside only when nothing can refuse any more.
+            errors = None
             if errors_filepath is not None:
-                self._errors = opened.enter_context(
-                    closing(ResultsFile(errors_filepath, overwrite=overwrite))
-                )
+                errors = ResultsFile(errors_filepath, overwrite=overwrite)
+                opened.enter_context(closing(errors))
+            self._results = ResultsFile(save_filepath, overwrite=overwrite)
+            opened.enter_context(closing(self._results))
+            self._errors = errors or self._results
             self._both = tuple(dict.fromkeys((self._results, self._errors)))
             self._files = opened.pop_all()
 

@@ -42,7 +42,7 @@ class Lock:
 
     def _by_system(self) -> int:
         while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor, made = self._opened()
             try:
                 _lock(descriptor)
                 if _is_still(descriptor, self.path):
@@ -52,16 +52,19 @@ class Lock:
                 os.close(descriptor)
                 raise self._held_by(holder) from None
             except OSError as error:
-                try:
-                    ours = not os.fstat(descriptor).st_size
-                finally:
-                    os.close(descriptor)
+                os.close(descriptor)
                 if error.errno not in _NO_LOCKS:
                     raise
-                if ours:
+                if made:
                     os.unlink(self.path)
                 return self._by_existence()
             os.close(descriptor)  # its last holder removed it just before we locked it
+
+    def _opened(self) -> tuple[int, bool]:
+        """The lock file, and whether it was not there before."""
+        with suppress(FileExistsError):
+            return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644), True
+        return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644), False
 
     def _by_existence(self) -> int:
         while True:

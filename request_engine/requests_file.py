@@ -179,7 +179,10 @@ class RequestsFile:
 
     def _is_half(self) -> bool:
         """Whether a line without an end is one that is just being written, or was cut off."""
-        return self._regular and os.fstat(self._raw.fileno()).st_size != self._size
+        if not self._regular or os.fstat(self._raw.fileno()).st_size == self._size:
+            return False
+        self._raw.seek(self._size)
+        return self._raw.read(1) not in (b"\n", b"\r")  # its end came after we had opened the file
 
     def _overlong(self, start: bytes) -> Unusable:
         length = len(start)
@@ -273,7 +276,7 @@ async def _in_turns(items: Iterator[Item | None]) -> AsyncIterator[Item]:
     for count, item in enumerate(items, 1):
         if item is not None:
             yield item
-        if not count % _AT_ONCE:
+        if item is None or not count % _AT_ONCE:
             await asyncio.sleep(0)
 
 

@@ -1,5 +1,6 @@
 """The results file: the journal of a run, and the only thing a later run resumes from."""
 
+import errno
 import os
 import shutil
 from array import array
@@ -254,8 +255,10 @@ class ResultsFile:
 
 
 def _copy(old: IO[bytes], new: IO[bytes], count: int) -> None:
-    while count:
+    while count > 0:
         part = old.read(min(_COPIED, count))
+        if not part:
+            raise OSError(errno.EIO, "it became shorter while it was read")
         new.write(part)
         count -= len(part)
 

@@ -2,8 +2,8 @@
 
 Understanding a row of 1 KB takes some 11 us: parsing it, and spelling its body and metadata for
 the id. So a million rows are 11 s of one processor, and a file of them is read in parts by
-processes of their own (`python -m request_engine.scan FILE START END`), which send back 13 bytes a
-row. Threads would not help, since one interpreter parses one text at a time.
+processes of their own, which send back 13 bytes a row. Threads would not help, since one
+interpreter parses one text at a time.
 """
 
 import asyncio
@@ -28,6 +28,14 @@ Take = Callable[[int, int, Sequence[Record]], None]
 """Given the number of a part, the byte where its next line begins, and the next records."""
 
 _ROOT = str(Path(__file__).resolve().parent.parent)
+_CHILD = """import sys
+sys.path.append(sys.argv[1])
+from request_engine.scan import send
+send(*sys.argv[2:])"""
+_MARK = b"records of results:\n"
+_SILENCE = 60.0
+"""Seconds until a process that sends nothing is given up; it sends 1,260 records in 0.02."""
+_BOM = b"\xef\xbb\xbf"
 _packed = struct.Struct("<QIB")
 _AT_ONCE = 1_000
 """Records between two turns of the event loop."""
@@ -44,13 +52,18 @@ async def scan(path: str, end: int, take: Take, *, in_order: bool = False) -> No
 
     With *in_order* there is one part.
     """
-    spans = [(0, end)] if in_order else _parts(path, end)
+    # A program made into one file has no interpreter to start.
+    alone = in_order or not sys.executable or getattr(sys, "frozen", False)
+    spans = [(0, end)] if alone else _parts(path, end)
     if len(spans) == 1:
         await _here(path, 0, spans[0], take)
         return
-    async with asyncio.TaskGroup() as parts:
-        for number, span in enumerate(spans):
-            parts.create_task(_part(path, number, span, take))
+    try:
+        async with asyncio.TaskGroup() as parts:
+            for number, span in enumerate(spans):
+                parts.create_task(_part(path, number, span, take))
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
 
 
 def records(path: str, start: int, end: int) -> Iterator[Record]:
@@ -74,6 +87,8 @@ def _lines(path: str, start: int, end: int) -> Iterator[tuple[bytes, int]]:
         file.seek(start)
         while block := file.read(min(_BLOCK, left)):
             left -= len(block)
+            if not file.tell() - len(block):
+                block, size = block.removeprefix(_BOM), len(block) - len(block.removeprefix(_BOM))
             first, *others = block.split(b"\n")
             begun.append(first)
             size += len(first)
@@ -117,28 +132,37 @@ async def _here(path: str, number: int, span: tuple[int, int], take: Take) -> No
 async def _part(path: str, number: int, span: tuple[int, int], take: Take) -> None:
     """One part in a process of its own, or what is left of it here where that cannot be."""
     offset, end = span
-    with suppress(OSError, NotImplementedError):
+    with suppress(OSError, EOFError, NotImplementedError):
         async for batch in _elsewhere(path, span):
+            length = sum(length for _, length, _ in batch)
+            if offset + length > end or any(kind > UNREADABLE for _, _, kind in batch):
+                break  # whatever that is, it does not come from us
             take(number, offset, batch)
-            offset += sum(length for _, length, _ in batch)
+            offset += length
     if offset < end:
         await _here(path, number, (offset, end), take)
 
 
 async def _elsewhere(path: str, span: tuple[int, int]) -> AsyncIterator[list[Record]]:
-    search = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))
+    """OSError or EOFError when the process does not come to an end as it should."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "request_engine.scan", path, *map(str, span)),
+        # Neither the folder we are in nor the user's own start-up files have a say in it.
+        *("-I", "-S", "-c", _CHILD, _ROOT, path, *map(str, span)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": search},
     )
     assert process.stdout is not None
     rest = b""
     try:
-        while part := await process.stdout.read(_MESSAGE):
+        if await process.stdout.readexactly(len(_MARK)) != _MARK:
+            raise OSError("not the records of a results file")
+        while True:
+            async with asyncio.timeout(_SILENCE):
+                part = await process.stdout.read(_MESSAGE)
+            if not part:
+                break
             part = rest + part
             whole = len(part) - len(part) % _packed.size
             rest = part[whole:]
@@ -151,12 +175,10 @@ async def _elsewhere(path: str, span: tuple[int, int]) -> AsyncIterator[list[Rec
         await process.wait()
 
 
-def _send(path: str, start: int, end: int) -> None:
+def send(path: str, start: str, end: str) -> None:
+    """Write the records of a part to standard output: what a process of its own does."""
     # Buffered, whatever PYTHONUNBUFFERED makes of sys.stdout.
     with open(sys.stdout.fileno(), "wb", buffering=_MESSAGE, closefd=False) as out:
-        for record in records(path, start, end):
+        out.write(_MARK)
+        for record in records(path, int(start), int(end)):
             out.write(_packed.pack(*record))
-
-
-if __name__ == "__main__":
-    _send(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

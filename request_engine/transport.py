@@ -187,9 +187,9 @@ def _is_stream_of_answer(response: aiohttp.ClientResponse) -> bool:
 async def _end(response: aiohttp.ClientResponse) -> None:
     """Read what follows a complete answer, so that its connection can be used again.
 
-    Nothing that happens to the connection now takes the answer away.
+    Nothing that happens now takes the answer away, the end of the run included.
     """
-    with suppress(aiohttp.ClientError, OSError):
+    with suppress(aiohttp.ClientError, OSError, asyncio.CancelledError):
         async with asyncio.timeout(_LINGERING):
             async for _ in response.content.iter_any():
                 pass

@@ -158,3 +158,25 @@ def test_a_results_file_that_somebody_removes_stops_the_run(tmp_path):
     service = run(scenario())
     assert service.stopping.reason == f"{path} was removed or replaced while it was written"
     assert len(service.sent) <= 21
+
+
+def test_P12_a_disk_that_refuses_the_last_rows_is_waited_for(tmp_path, monkeypatch):
+    """Nothing is left to be sent, and what has come home is written when there is room."""
+    monkeypatch.setattr(os, "write", Refusing(tmp_path / "r.jsonl", 2, 3))
+    service, work = job(tmp_path / "r.jsonl", count=3)
+
+    assert (service.stopping.reason, work.trouble) == (None, None)
+    assert len(rows(tmp_path / "r.jsonl")) == service.tally.succeeded == 3
+
+
+def test_a_file_that_is_removed_just_before_the_end_is_missed(tmp_path):
+    path = tmp_path / "r.jsonl"
+
+    async def scenario():
+        service = Service([answer()], max_concurrent=3, latency=0.1)
+        work = Work(path, service, many(3))
+        asyncio.get_running_loop().call_later(0.05, path.unlink)
+        await work.done()
+        return work
+
+    assert run(scenario()).trouble == f"{path} was removed or replaced while it was written"
