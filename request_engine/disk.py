@@ -64,7 +64,8 @@ class Disk:
         """Flush, look for room and try again, for as long as the run lasts."""
         self._flushed_at = self._now()
         try:
-            with repeated(_EVERY, self._look), repeated(self._fsync or _EVERY, self._flush):
+            often = self._fsync or _EVERY
+            with repeated(min(often, _EVERY), self._look), repeated(often, self._flush):
                 yield
                 await self._all_written()
         finally:

@@ -91,6 +91,8 @@ def _request(number: int, text: str) -> Request:
             return Request(number, body, text.encode())
     pieces = splice.members(text)
     keys = {piece.key for piece in pieces}
+    if not keys & {"metadata", "custom_id"}:  # the words stand elsewhere
+        return Request(number, {piece.key or "": piece.value for piece in pieces}, text.encode())
     if "custom_id" in keys and ("body" in keys or "url" in keys):
         return _from_batch(number, pieces)
     return _from_object(number, pieces)
