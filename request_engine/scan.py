@@ -8,10 +8,11 @@ interpreter parses one text at a time.
 
 import asyncio
 import os
+import signal
 import struct
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -133,17 +134,18 @@ async def _part(path: str, number: int, span: tuple[int, int], take: Take) -> No
     """One part in a process of its own, or what is left of it here where that cannot be."""
     offset, end = span
     with suppress(OSError, EOFError, NotImplementedError):
-        async for batch in _elsewhere(path, span):
-            length = sum(length for _, length, _ in batch)
-            if offset + length > end or any(kind > UNREADABLE for _, _, kind in batch):
-                break  # whatever that is, it does not come from us
-            take(number, offset, batch)
-            offset += length
+        async with aclosing(_elsewhere(path, span)) as batches:
+            async for batch in batches:
+                length = sum(length for _, length, _ in batch)
+                if offset + length > end or any(kind > UNREADABLE for _, _, kind in batch):
+                    break  # whatever that is, it does not come from us
+                take(number, offset, batch)
+                offset += length
     if offset < end:
         await _here(path, number, (offset, end), take)
 
 
-async def _elsewhere(path: str, span: tuple[int, int]) -> AsyncIterator[list[Record]]:
+async def _elsewhere(path: str, span: tuple[int, int]) -> AsyncGenerator[list[Record], None]:
     """OSError or EOFError when the process does not come to an end as it should."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -168,11 +170,12 @@ async def _elsewhere(path: str, span: tuple[int, int]) -> AsyncIterator[list[Rec
             rest = part[whole:]
             yield list(_packed.iter_unpack(part[:whole]))
     except BaseException:
-        with suppress(ProcessLookupError):
-            process.kill()
+        # Not process.kill, which reaps it first and leaves the loop waiting for nobody.
+        with suppress(OSError):
+            os.kill(process.pid, signal.SIGTERM)
         raise
     finally:
-        await process.wait()
+        await process.communicate()
 
 
 def send(path: str, start: str, end: str) -> None:
