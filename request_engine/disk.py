@@ -88,11 +88,11 @@ class Disk:
     def close(self) -> str | None:
         """Write what is left, order the rows and close the files; what went wrong in that."""
         journal = self._journal
-        gone = journal.is_gone()
+        gone = self._gone()
         if gone is not None:
             with suppress(OSError):
                 journal.close()
-            return f"{gone} was removed or replaced while it was written"
+            return gone
         steps: list[tuple[str, Callable[[], None]]] = [
             ("be written", partial(journal.write_rest, self._written)),
             ("be put in order", journal.put_in_order),
@@ -107,13 +107,17 @@ class Disk:
         return trouble
 
     def _look(self) -> None:
-        gone = self._journal.is_gone()
+        gone = self._gone()
         if gone is not None:
-            self._stopping.stop(f"{gone} was removed or replaced while it was written")
+            self._stopping.stop(gone)
         elif self._journal.unwritten:
             self._try_again()
         else:
             self._look_for_room()
+
+    def _gone(self) -> str | None:
+        path = self._journal.is_gone()
+        return None if path is None else f"{path} was removed or replaced while it was written"
 
     async def _all_written(self) -> None:
         """Nothing is left to be sent, but the disk may have to be waited for."""
@@ -200,7 +204,7 @@ class Disk:
 
 def _free(path: str) -> int | None:
     try:
-        return shutil.disk_usage(os.path.dirname(os.path.abspath(path))).free
+        return shutil.disk_usage(os.path.dirname(os.path.realpath(path))).free
     except OSError:
         return None
 

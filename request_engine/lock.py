@@ -45,7 +45,7 @@ class Lock:
             descriptor, made = self._opened()
             try:
                 _lock(descriptor)
-                if _is_still(descriptor, self.path):
+                if is_still(descriptor, self.path):
                     return self._signed(descriptor)
             except BlockingIOError:
                 holder = os.pread(descriptor, 200, 0) if hasattr(os, "pread") else b""
@@ -119,7 +119,8 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _is_still(descriptor: int, path: str) -> bool:
+def is_still(descriptor: int, path: str) -> bool:
+    """Whether *path* is the file that *descriptor* has open. OSError if that cannot be told."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except FileNotFoundError:

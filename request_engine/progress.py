@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from request_engine import logs
 from request_engine.allowance import Allowance
 from request_engine.budget import Binding, Budget
+from request_engine.durations import clock_time
 from request_engine.requests_file import RequestsFile
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
@@ -207,13 +208,6 @@ def display(state: State, *, on_screen: bool) -> Iterator[None]:
     warnings = _Lines(state, plain=False)
     with panel, repeated(_REDRAWN, panel.refresh), repeated(_LOOKED, warnings.look):
         yield
-
-
-def clock_time(seconds: float) -> str:
-    """Hours, minutes and seconds, as 1:02:03 or 2:03."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _panel(state: State) -> "Group":

@@ -11,7 +11,7 @@ from typing import IO
 from request_engine.earlier import Earlier, Findings
 from request_engine.errors import BadInput
 from request_engine.identity import Fingerprints
-from request_engine.lock import Lock
+from request_engine.lock import Lock, is_still
 from request_engine.scan import FAILURE, UNREADABLE, scan
 
 _COPIED = 1 << 20
@@ -113,9 +113,7 @@ class ResultsFile:
     def is_gone(self) -> bool:
         """Whether somebody removed or replaced the file, so that rows go nowhere."""
         try:
-            return not os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
-        except FileNotFoundError:
-            return True
+            return not is_still(self._descriptor, self.path)
         except OSError:  # it cannot be looked at now
             return False
 
@@ -217,7 +215,7 @@ class ResultsFile:
             torn.write(tail + b"\n")
             torn.flush()
             os.fsync(torn.fileno())
-        _sync_folder(self.path)  # its name too, before the file loses that part
+        _sync_folder(self.path + ".torn")  # its name too, before the file loses that part
         self._cut_off(self._end - len(tail))
 
     def _cut_off(self, end: int) -> None:
@@ -285,7 +283,7 @@ def _moved_aside(path: str) -> str | None:
 def _sync_folder(path: str) -> None:
     """Bring the file's name to the disk, where folders can be synced (not on Windows)."""
     with suppress(OSError):
-        folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+        folder = os.open(os.path.dirname(os.path.realpath(path)), os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -25,7 +25,7 @@ Send = Callable[[Request, int, Reservation], Awaitable[Outcome]]
 CountTokens = Callable[[Request], int]
 
 _YIELD_EVERY = 100
-"""Lines read between two turns of the event loop, so that a long resume blocks nothing."""
+"""Requests admitted between two turns of the event loop, so that the first of many is sent soon."""
 
 
 class Run:

@@ -1,8 +1,8 @@
 """Tell an answer that will not end from one that is long: blanks for ever, or one thing repeated.
 
 Such an answer is paid for up to max_tokens and never of use. In JSON mode blanks are always
-allowed, and a model that has lost its way emits nothing else: jundot/omlx#2990 counted 23 % of a
-night's calls that ended so, vllm-project/vllm#38696 and ollama/ollama#2605 tell of the same.
+allowed, and a model that has lost its way emits nothing else: jundot/omlx#2990 counted 23 % of
+calls that ended at max_tokens so, vllm-project/vllm#38696 and ollama/ollama#18567 tell of the same.
 """
 
 LONGEST_BLANK = 2_000

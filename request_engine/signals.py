@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from request_engine.budget import Budget
-from request_engine.progress import clock_time
+from request_engine.durations import clock_time
 from request_engine.stopping import Stopping
 
 log = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from request_engine.durations import lasting
 from request_engine.tally import Cause, Tally
 
 _SHOWN = 8
@@ -82,7 +83,8 @@ class Summary:
         if tally.tokens:
             said += f"; {tally.prompt_tokens:,} + {tally.completion_tokens:,} tokens"
         said += f"; {tally.refusals:,} refusals for speed (429) in {tally.attempts:,} attempts"
-        said += f"; {_time(self.seconds)}. Results: {self.save_filepath}"
+        took = f"{self.seconds:.1f} s" if self.seconds < 60 else lasting(self.seconds)
+        said += f"; {took}. Results: {self.save_filepath}"
         if self.errors_filepath is not None and tally.failed:
             said += f", failures: {self.errors_filepath}"
         return said
@@ -93,11 +95,3 @@ def _cause(cause: Cause) -> str:
     message = cause.example.removeprefix(f"line {cause.number}: ")
     message = message if len(message) <= 200 else message[:200] + "..."
     return f"  {cause.count:,} x {cause.kind}{status}, such as line {cause.number}: {message}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -62,12 +62,3 @@ class Suspension:
             unserved=late if late > _LATE else 0.0,
             asleep=max(late, 0.0) + max(slept, 0.0) if max(late, slept) > LONG else 0.0,
         )
-
-
-def lasting(seconds: float) -> str:
-    """A length of time as people say it: 45 s, 12 min, 1 h 2 min."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

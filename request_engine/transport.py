@@ -14,9 +14,10 @@ import aiohttp
 from request_engine import network_errors, proxies, timers
 from request_engine.connections import Connector
 from request_engine.deadlines import Attempt, Deadlines, says_something
+from request_engine.durations import lasting
 from request_engine.event_stream import EVENTS, Assembler
 from request_engine.records import Failure, Kind, Reply
-from request_engine.suspension import NEVER_STOPS, Clock, Suspension, lasting
+from request_engine.suspension import NEVER_STOPS, Clock, Suspension
 
 log = logging.getLogger(__name__)
 

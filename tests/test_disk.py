@@ -180,3 +180,16 @@ def test_a_file_that_is_removed_just_before_the_end_is_missed(tmp_path):
         return work
 
     assert run(scenario()).trouble == f"{path} was removed or replaced while it was written"
+
+
+def test_the_disk_that_is_looked_at_is_the_one_that_a_link_leads_to(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "r.jsonl").symlink_to(tmp_path / "elsewhere" / "r.jsonl")
+    looked = set()
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: (looked.add(str(path)), Usage(0, 0, 10**9))[1]
+    )
+    job(tmp_path / "r.jsonl", count=10)
+
+    assert looked == {str(tmp_path / "elsewhere")}
+    assert len(rows(tmp_path / "elsewhere" / "r.jsonl")) == 10

@@ -9,7 +9,8 @@ import time
 import pytest
 from loopback import ANSWER, BODY, answering, serving, then, transport_to
 
-from request_engine.suspension import NEVER_STOPS, Gap, Suspension, lasting
+from request_engine.durations import lasting
+from request_engine.suspension import NEVER_STOPS, Gap, Suspension
 
 
 class Hand:
