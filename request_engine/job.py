@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
 
 from request_engine import announce, encodings, logs, preflight, progress, proxies, signals
 from request_engine.budget import Budget
@@ -15,7 +17,7 @@ from request_engine.errors import Stopped
 from request_engine.journal import Journal
 from request_engine.preflight import Service
 from request_engine.provider import Provider
-from request_engine.records import Request
+from request_engine.records import Failure, Reply, Request
 from request_engine.redaction import Redaction, secrets_in
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
@@ -33,6 +35,24 @@ CONCURRENT = 1_000
 """Requests in flight where neither the user nor the service says how many."""
 MOST_TOKENS = 10**9
 """Tokens one request can be thought to take, whatever number it writes into max_tokens."""
+
+
+class Carrier(progress.Moving, Protocol):
+    """What carries requests to the service and back: the transport, entered for a whole run."""
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+    async def post(self, url: str, wire_body: bytes) -> Reply | Failure:
+        """Send *wire_body* to *url* once."""
+        ...
 
 
 @dataclass(kw_only=True, repr=False)
@@ -73,8 +93,11 @@ class Job:
         if self.errors_filepath is not None:
             self.errors_filepath = os.fspath(self.errors_filepath)
 
-    async def run(self, providers: Sequence[Provider]) -> Summary:
-        """Run it. Raises BadInput before anything is sent, Stopped when it ends early."""
+    async def run(self, providers: Sequence[Provider], carrier: Carrier | None = None) -> Summary:
+        """Run it. Raises BadInput before anything is sent, Stopped when it ends early.
+
+        *carrier* takes the place of the transport, as a simulated service does.
+        """
         service = preflight.service(providers, self.provider, self.request_url)
         proxy = proxies.proxy_for(service.parts)
         key = preflight.key(self.api_key, service.provider, service.parts, os.environ)
@@ -82,7 +105,7 @@ class Job:
         logs.hide(redaction)
         budget = self._budget(service.provider)
         count_tokens = self._token_counter(service, budget)
-        transport = self._transport(service, key, proxy)
+        transport = carrier or self._transport(service, key, proxy)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
         stopping = self._stopping()
         fsync = None
