@@ -106,21 +106,35 @@ FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
         (
             "--max_requests_per_minute",
             "N",
-            "1500",
-            "never more in any 60 s; none if there is no such limit (default: {default})",
+            "learn",
+            "never more in any 60 s; none if there is no such limit, learn to find out what the "
+            "service lets in (default: {default})",
         ),
         (
             "--max_tokens_per_minute",
             "N",
-            "125000",
-            "prompt and completion, never more in any 60 s; none if there is no such limit "
+            "learn",
+            "the same for prompt and completion together (default: {default})",
+        ),
+        (
+            "--max_input_tokens_per_minute",
+            "N",
+            "none",
+            "the same for the prompts alone, where a service limits them apart "
             "(default: {default})",
+        ),
+        (
+            "--max_output_tokens_per_minute",
+            "N",
+            "none",
+            "the same for the completions (default: {default})",
         ),
         (
             "--max_concurrent_requests",
             "N",
             None,
-            "in flight at once, for services that limit that (default: the service's, or 1000)",
+            "in flight at once (default: as many as are of use, found out from 16 on, at most the "
+            "service's number or 1000)",
         ),
         (
             "--seconds_to_sleep_each_loop",
@@ -200,12 +214,14 @@ async def process_api_requests_from_file(
     save_filepath: str | None = None,
     request_url: str | None = None,
     api_key: str | None = None,
-    max_requests_per_minute: float | str | None = 1_500,
-    max_tokens_per_minute: float | str | None = 125_000,
+    max_requests_per_minute: float | str | None = "learn",
+    max_tokens_per_minute: float | str | None = "learn",
     token_encoding_name: str | None = None,
     max_attempts: int = 5,
     logging_level: int | str = logging.INFO,
     *,
+    max_input_tokens_per_minute: float | str | None = None,
+    max_output_tokens_per_minute: float | str | None = None,
     provider: str | None = None,
     seconds_to_sleep_each_loop: float = 0.0,
     max_concurrent_requests: int | None = None,
@@ -228,9 +244,10 @@ async def process_api_requests_from_file(
     """Give every request of a file its row in *save_filepath*; run again, it goes on from there.
 
     The positional parameters are the cookbook's. Limits are a minute's, None or "none" where the
-    service has no such limit; timeouts are seconds of one attempt. *token_encoding_name* None
-    chooses by each request's model. *show_progress* draws on a terminal and *stop_on_signals*
-    lets the first Ctrl-C drain what is in flight: both are for the main thread of a command.
+    service has no such limit, "learn" to find it out; timeouts are seconds of one attempt.
+    *token_encoding_name* None chooses by each request's model. *show_progress* draws on a
+    terminal and *stop_on_signals* lets the first Ctrl-C drain what is in flight: both are for the
+    main thread of a command.
 
     Raises BadInput (a ValueError) when an argument, a file or the key is wrong, before anything
     is sent; Stopped when the run ends early, with everything answered so far in the file.

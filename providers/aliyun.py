@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from request_engine import tokens
 from request_engine.encodings import Encode
 from request_engine.provider import Profile, number
-from request_engine.records import Kind, Usage
+from request_engine.records import Kind, Limit, Usage
 
 from .openai_compatible import UNBOUNDED, OpenAICompatible, image_tokens_of
 
@@ -63,6 +63,15 @@ class Aliyun(OpenAICompatible):
         "model_not_supported": Kind.MODEL_CONFIG,
         "datainspectionfailed": Kind.CONTENT_FILTER,
         "data_inspection_failed": Kind.CONTENT_FILTER,
+    }
+    limits_named: ClassVar[Mapping[str, Limit]] = {
+        "throttling.ratequota": Limit.REQUESTS,
+        "throttling.burstrate": Limit.GROWTH,
+        "throttling.allocationquota": Limit.TOKENS,
+        "limitrequests": Limit.REQUESTS,
+        "limit_requests": Limit.REQUESTS,
+        "limit_burst_rate": Limit.GROWTH,
+        "insufficient_quota": Limit.TOKENS,
     }
 
     def endpoint_of_body(self, body: Mapping[str, Any]) -> str:

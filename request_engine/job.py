@@ -21,8 +21,9 @@ from request_engine.records import Failure, Reply, Request
 from request_engine.redaction import Redaction, secrets_in
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
-from request_engine.run import MANY, CountTokens, Run
+from request_engine.run import MANY, Measure, Run
 from request_engine.send import Sender
+from request_engine.sizes import UNCOUNTED, Size
 from request_engine.stopping import Stopping
 from request_engine.summary import Summary
 from request_engine.survey import survey
@@ -65,6 +66,8 @@ class Job:
     api_key: str | None
     max_requests_per_minute: float | str | None
     max_tokens_per_minute: float | str | None
+    max_input_tokens_per_minute: float | str | None
+    max_output_tokens_per_minute: float | str | None
     token_encoding_name: str | None
     max_attempts: int
     provider: str | None
@@ -104,7 +107,7 @@ class Job:
         redaction = Redaction(key, *secrets_in(service.parts.geturl()), *secrets_in(proxy or ""))
         logs.hide(redaction)
         budget = self._budget(service.provider)
-        count_tokens = self._token_counter(service, budget)
+        measure = self._measure(service)
         transport = carrier or self._transport(service, key, proxy)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
         stopping = self._stopping()
@@ -146,7 +149,7 @@ class Job:
                 )
                 run = Run(
                     sender.send,
-                    count_tokens,
+                    measure,
                     budget,
                     journal,
                     disk,
@@ -191,35 +194,47 @@ class Job:
         if possible < wanted:
             log.warning("%s", shortage(possible, wanted))
         return Budget(
-            requests_per_minute=preflight.limit(
-                self.max_requests_per_minute, "--max_requests_per_minute"
-            ),
-            tokens_per_minute=preflight.limit(
-                self.max_tokens_per_minute, "--max_tokens_per_minute"
-            ),
+            requests_per_minute=self._limit("max_requests_per_minute"),
+            tokens_per_minute=self._limit("max_tokens_per_minute"),
+            input_tokens_per_minute=self._limit("max_input_tokens_per_minute"),
+            output_tokens_per_minute=self._limit("max_output_tokens_per_minute"),
             max_concurrent=possible,
+            learn_concurrency=self.max_concurrent_requests is None,
             seconds_between_sends=preflight.seconds(
                 self.seconds_to_sleep_each_loop, "--seconds_to_sleep_each_loop", zero=True
             ),
             burst_seconds=profile.burst_seconds,
+            charges_ceiling=profile.charges_ceiling,
         )
 
-    def _token_counter(self, service: Service, budget: Budget) -> CountTokens:
+    def _limit(self, name: str) -> float | None:
+        return preflight.limit(getattr(self, name), f"--{name}")
+
+    def _measure(self, service: Service) -> Measure:
         """What one attempt of a request may take; nothing is counted that nothing limits."""
         name = self.token_encoding_name
         if name is not None:
             encodings.encoder(name)  # BadInput now rather than at the first request
-        if budget.tokens is None:
-            return lambda request: 0
+        limits = (
+            self.max_tokens_per_minute,
+            self.max_input_tokens_per_minute,
+            self.max_output_tokens_per_minute,
+        )
+        if all(preflight.is_none(one) for one in limits):
+            return lambda request: UNCOUNTED
         provider, address = service.provider, service.address
 
-        def count(request: Request) -> int:
+        def measure(request: Request) -> Size:
             body, endpoint = request.body, address.endpoint(request)
-            encode = encodings.encoder(name or encodings.encoding_name(body.get("model")))
-            tokens = provider.prompt_tokens(body, endpoint, encode)
-            return min(tokens + provider.completion_tokens(body, endpoint), MOST_TOKENS)
+            model = body.get("model")
+            encode = encodings.encoder(name or encodings.encoding_name(model))
+            return Size(
+                min(provider.prompt_tokens(body, endpoint, encode), MOST_TOKENS),
+                min(provider.completion_tokens(body, endpoint), MOST_TOKENS),
+                model if isinstance(model, str) else "",
+            )
 
-        return count
+        return measure
 
     def _transport(self, service: Service, key: str | None, proxy: str | None) -> Transport:
         return Transport(

@@ -12,7 +12,7 @@ from request_engine.records import Kind
 
 LONGEST_MESSAGE = 2_000
 """Characters of a service's message that are kept. Some echo the whole prompt."""
-_SEARCHED = 500
+SEARCHED = 500
 """Characters of it that phrases are looked for in: an echoed prompt comes later."""
 
 
@@ -121,7 +121,7 @@ def kind_of(
     """The kind of a reply with *status* and perhaps an *error*; a provider's tables come first."""
     if error is None:
         return _by_status(status, statuses)
-    words = error.message[:_SEARCHED].lower()
+    words = error.message[:SEARCHED].lower()
     told = (
         _by_words(words, (*overruling, *OVERRULING))
         or _by_codes(error.codes, (codes, CODES))

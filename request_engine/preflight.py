@@ -27,10 +27,15 @@ Chosen = TypeVar("Chosen")
 
 
 def limit(value: object, flag: str) -> float | None:
-    """A limit a minute above 0; None for `none`, a service without such a limit."""
-    if is_none(value):
+    """A limit a minute above 0; None for `none` (no such limit) and `learn` (to be found)."""
+    if is_none(value) or is_learn(value):
         return None
-    return _positive(value, flag, "a number above 0, or none for no limit")
+    return _positive(value, flag, "a number above 0, none for no limit, or learn to find it")
+
+
+def is_learn(value: object) -> bool:
+    """Whether *value* is the word."""
+    return str(value).strip().lower() == "learn"
 
 
 def is_none(value: object) -> bool:

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from request_engine import logs
-from request_engine.allowance import Allowance
-from request_engine.budget import Binding, Budget
+from request_engine.budget import Budget
 from request_engine.durations import clock_time
+from request_engine.gate import Gate
 from request_engine.requests_file import RequestsFile
+from request_engine.shares import Binding
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
 from request_engine.timers import repeated
@@ -115,7 +116,7 @@ class State:
         if budget.binding is Binding.PAUSE:
             left = max(0.0, budget.paused_until - self.clock())
             return f"a pause of {left:.0f} s to end: {self.stopping.kept_out_by}"
-        if budget.waiting and budget.binding is not Binding.NOTHING:
+        if budget.waiting and budget.binding is not Binding.FILE:
             return budget.binding
         if budget.in_flight:
             return "the service"
@@ -128,11 +129,14 @@ class State:
             self._rows, self._rows_at = rows, now
         return now - max(self._rows_at, self.moving.moved_at)
 
-    def of(self, count: float, allowance: Allowance | None) -> str:
-        """What was used in the last minute, of the limit where there is one."""
-        if allowance is None:
+    def of(self, count: float, gate: Gate) -> str:
+        """What was used in the last minute, of the limit where one is known; ~ if it was found."""
+        limit = gate.per_minute
+        if limit is None:
             return f"{count:,.0f}"
-        return f"{allowance.spent(self.clock()):,.0f}/{allowance.per_minute:,.0f}"
+        if gate.allowance is not None:
+            count = gate.allowance.spent(self.clock())
+        return f"{count:,.0f}/{'' if gate.given else '~'}{limit:,.0f}"
 
     def line(self) -> str:
         """All of it on one plain line."""

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 from urllib.parse import SplitResult
 
-from request_engine import judgement, retry_after, splice
+from request_engine import judgement, refusals, retry_after, splice
 from request_engine.encodings import Encode
 from request_engine.event_stream import Assembler, Unread
 from request_engine.judgement import ServiceError
-from request_engine.records import Failure, Kind, Outcome, Reply, Request, Success, Usage
+from request_engine.limit_headers import Announced, announced
+from request_engine.records import Failure, Kind, Limit, Outcome, Reply, Request, Success, Usage
 
 SHOWN = 2_000
 """Characters of an unusable answer that its failure keeps."""
@@ -56,6 +57,8 @@ class Provider:
     """Whether a batch line may name a path that is none of these; it is then taken as it is."""
     codes: ClassVar[Mapping[str, Kind]] = {}
     """Error codes in lower case, for what they mean here and not everywhere."""
+    limits_named: ClassVar[Mapping[str, Limit]] = {}
+    """The limit that an error code, in lower case, names when it refuses for speed."""
     overruling: ClassVar[tuple[tuple[str, Kind], ...]] = ()
     """Words of a message, in lower case, that count for more than its code."""
     phrases: ClassVar[tuple[tuple[str, Kind], ...]] = ()
@@ -163,7 +166,7 @@ class Provider:
         if 300 <= reply.status < 400:
             target = reply.headers.get("location", "elsewhere")
             message = f"the service redirects to {target}: give that as the URL if it is right"
-        return self._failed(kind, message, reply, payload, wall)
+        return self._failed(kind, message, reply, payload, wall, error)
 
     def kind(self, status: int, error: ServiceError | None) -> Kind:
         """What a reply with *status* and *error* means for the request and for the run."""
@@ -180,6 +183,10 @@ class Provider:
         """Seconds the service asks us to wait; None if it does not say."""
         return retry_after.wait(reply.headers, message, wall)
 
+    def announced(self, headers: Mapping[str, str]) -> Announced:
+        """The limits a minute that *headers* tell: a hint, to be checked by who uses it."""
+        return announced(headers)
+
     def _wrong(
         self, reply: Reply, payload: dict[str, Any], wrong: tuple[Kind, str], wall: Wall
     ) -> Failure:
@@ -187,9 +194,17 @@ class Provider:
         kind, message = wrong
         if flat is not None and kind is Kind.BAD_ANSWER:
             kind, message = self.kind(reply.status, flat), flat.message
-        return self._failed(kind, message, reply, payload, wall)
+        return self._failed(kind, message, reply, payload, wall, flat)
 
-    def _failed(self, kind: Kind, message: str, reply: Reply, payload: Any, wall: Wall) -> Failure:
+    def _failed(
+        self,
+        kind: Kind,
+        message: str,
+        reply: Reply,
+        payload: Any,
+        wall: Wall,
+        error: ServiceError | None,
+    ) -> Failure:
         """Keeps the start of what came with a 2xx, since that was paid for."""
         paid = reply.status < 300
         return Failure(
@@ -197,9 +212,14 @@ class Provider:
             message,
             reply.status,
             wait=self.wait(reply, message, wall) if kind in _WAITING else None,
+            limit=self._limit(message, error, reply) if kind is Kind.RATE_LIMIT else None,
             raw=_start(reply.content) if paid else None,
             usage=self.usage(payload) if paid and isinstance(payload, dict) else None,
         )
+
+    def _limit(self, message: str, error: ServiceError | None, reply: Reply) -> Limit | None:
+        codes = error.codes if error else ()
+        return refusals.limit_named(message, codes, reply.headers, self.limits_named)
 
     def _unreadable(self, reply: Reply, wall: Wall) -> Failure:
         """Not JSON: a page of some proxy, nothing at all, or an answer that was cut off."""

@@ -22,6 +22,18 @@ class Kind(StrEnum):
     MODEL_CONFIG = "model_config"
 
 
+class Limit(StrEnum):
+    """What a service counts, and refuses a request for when there is too much of it."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    CONCURRENCY = "concurrency"
+    GROWTH = "growth"
+    """The rate rose too quickly, whatever it was."""
+
+
 HOPELESS = frozenset({Kind.AUTH, Kind.QUOTA, Kind.MODEL_CONFIG})
 """Kinds that every other line of the run would meet as well."""
 
@@ -103,6 +115,8 @@ class Failure:
     attempt: int = 1
     wait: float | None = None
     """Seconds the service asks us to wait."""
+    limit: Limit | None = None
+    """The limit that a refusal for speed names; None where it names none."""
     raw: str | None = None
     """The start of an answer that may have been paid for and could not be used."""
     sent: bool = True

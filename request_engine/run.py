@@ -12,6 +12,7 @@ from request_engine.disk import Disk
 from request_engine.errors import Stopped
 from request_engine.journal import Journal
 from request_engine.records import Failure, Kind, Outcome, Request, Success, Unusable
+from request_engine.sizes import Size
 from request_engine.stopping import Abandoned, Stopping
 from request_engine.tally import Tally
 
@@ -21,8 +22,8 @@ the service refuses then costs five requests and not all that fit in flight."""
 MANY = 500
 """Requests from which on that is worth the time of one answer."""
 
-Send = Callable[[Request, int, Reservation], Awaitable[Outcome]]
-CountTokens = Callable[[Request], int]
+Send = Callable[[Request, Size, Reservation], Awaitable[Outcome]]
+Measure = Callable[[Request], Size]
 
 _YIELD_EVERY = 100
 """Requests admitted between two turns of the event loop, so that the first of many is sent soon."""
@@ -34,7 +35,7 @@ class Run:
     def __init__(
         self,
         send: Send,
-        count_tokens: CountTokens,
+        measure: Measure,
         budget: Budget,
         journal: Journal,
         disk: Disk,
@@ -42,12 +43,12 @@ class Run:
         tally: Tally,
         is_large: Callable[[], bool] = lambda: False,
     ) -> None:
-        """*count_tokens* says what one attempt of a request may take of the budget.
+        """*measure* says what one attempt of a request may take of the budget.
 
         *is_large*: whether so much is to do that a few requests go first, as canaries.
         """
         self._send = send
-        self._count_tokens = count_tokens
+        self._measure = measure
         self._budget = budget
         self._journal = journal
         self._disk = disk
@@ -96,19 +97,19 @@ class Run:
                 await self._admit(request)
 
     async def _admit(self, request: Request) -> None:
-        tokens = self._count_tokens(request)
+        size = self._measure(request)
         with self._stopping.resting():
             while len(self._open) >= self._room():
                 self._one_done.clear()
                 await self._one_done.wait()
-            reservation = await self._budget.acquire(tokens)
-        task = asyncio.create_task(self._carry(request, tokens, reservation))
+            reservation = await self._budget.acquire(size)
+        task = asyncio.create_task(self._carry(request, size, reservation))
         self._open.add(task)
         task.add_done_callback(self._forget)
 
-    async def _carry(self, request: Request, tokens: int, reservation: Reservation) -> None:
+    async def _carry(self, request: Request, size: Size, reservation: Reservation) -> None:
         try:
-            outcome = await self._send(request, tokens, reservation)
+            outcome = await self._send(request, size, reservation)
         except Abandoned:
             return
         self._disk.keep(request, outcome)

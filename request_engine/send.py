@@ -20,6 +20,7 @@ from request_engine.budget import Budget, Reservation
 from request_engine.provider import Provider, Wall
 from request_engine.records import RETRIED, Failure, Kind, Outcome, Reply, Request, Success
 from request_engine.redaction import Redaction
+from request_engine.sizes import NO_TOKENS, Size
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
 
@@ -66,8 +67,8 @@ class Sender:
     def __repr__(self) -> str:
         return f"<Sender to {self._provider.name}>"
 
-    async def send(self, request: Request, tokens: int, reservation: Reservation) -> Outcome:
-        """Attempt *request*, whose first attempt of *tokens* is reserved, until it is decided.
+    async def send(self, request: Request, size: Size, reservation: Reservation) -> Outcome:
+        """Attempt *request*, whose first attempt of *size* is reserved, until it is decided.
 
         Abandoned is raised when the run stops while the request only waits for its next attempt.
         """
@@ -91,7 +92,7 @@ class Sender:
                     return replace(failures[-1], earlier=tuple(failures[:-1]))
                 await self._stopping.back_off(self._rest(outcome, len(failures)))
             with self._stopping.resting():
-                reservation = await self._budget.acquire(tokens)
+                reservation = await self._budget.acquire(size)
 
     async def _attempt(self, request: Request, reservation: Reservation) -> Outcome:
         self._tally.attempts += 1
@@ -106,28 +107,32 @@ class Sender:
                 self._pause(request, reservation, outcome)  # before its slot goes to another
             self._settle(reservation, outcome)
         except asyncio.CancelledError:
-            self._tally.abandon(reservation.tokens)
+            self._tally.abandon(reservation.held.total)
             raise
         finally:
             # Cancelled in flight: what was reserved stays spent.
             self._budget.settle(reservation, None, admitted=True)
-        self._tally.attempted(outcome, reservation.tokens)
+        self._tally.attempted(outcome, reservation.held.total)
         return outcome
 
     def _settle(self, reservation: Reservation, outcome: Outcome) -> None:
-        """Correct what was reserved by what was used, where that is known."""
-        if outcome.usage is not None:
-            used = None if self._provider.profile.charges_ceiling else outcome.usage.total
+        """Correct what was reserved by what was used, where that is known; learn from it."""
+        used = outcome.usage
+        if isinstance(outcome, Success):
+            self._budget.answered(reservation, used)
         else:
-            executed = isinstance(outcome, Success) or outcome.maybe_billed
-            used = None if executed else 0
+            if outcome.timed_out:
+                self._budget.timed_out(reservation)
+            if used is None and not outcome.maybe_billed:
+                used = NO_TOKENS
         kept_out = _kept_out(outcome)
         self._budget.settle(reservation, used, admitted=not kept_out)
         if not kept_out:
             self._stopping.admitted(self._now())
 
     def _pause(self, request: Request, reservation: Reservation, failure: Failure) -> None:
-        self._budget.pause(reservation, failure.wait)
+        refused = failure.kind is Kind.RATE_LIMIT
+        self._budget.pause(reservation, failure.wait, failure.limit, refused=refused)
         in_a_row = self._budget.refused_in_a_row
         self._stopping.kept_out(self._now(), request.number, failure, in_a_row)
 

@@ -23,6 +23,7 @@ from request_engine.journal import Journal
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
 from request_engine.run import Run
+from request_engine.sizes import Size
 from request_engine.survey import survey
 
 _BY_PATH = ("stat", "lstat", "unlink", "remove", "replace", "rename")
@@ -181,7 +182,7 @@ class Command:
             self.to_do = requests.expected_requests() - tally.done_before
         announce.found(journal, requests, tally, surveyed=surveyed)
         send, budget = service.sender.send, service.budget
-        run = Run(send, lambda asked: 10, budget, journal, disk, service.stopping, tally)
+        run = Run(send, lambda asked: Size(10), budget, journal, disk, service.stopping, tally)
         async with disk.watched():
             await run.run(requests.requests())
 

@@ -12,6 +12,7 @@ from request_engine.budget import Budget
 from request_engine.records import Failure, Kind, Reply, Request
 from request_engine.redaction import Redaction
 from request_engine.send import Sender
+from request_engine.sizes import Size
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
 
@@ -119,4 +120,5 @@ class Service:
 
     async def send(self, asked: Request, tokens: int = 10) -> Any:
         """The outcome of *asked*."""
-        return await self.sender.send(asked, tokens, await self.budget.acquire(tokens))
+        size = Size(tokens)
+        return await self.sender.send(asked, size, await self.budget.acquire(size))

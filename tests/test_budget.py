@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from virtual_time import run
 
 from request_engine.allowance import WINDOW
-from request_engine.budget import Binding, Budget
+from request_engine.budget import Budget
+from request_engine.records import Usage
+from request_engine.shares import Binding
+from request_engine.sizes import Size
 
 MINUTE = 60.0
 
@@ -32,7 +35,7 @@ async def admissions(limits, sizes):
     admitted = []
 
     async def one(number, tokens):
-        await limits.acquire(tokens)
+        await limits.acquire(Size(tokens))
         admitted.append((loop.time(), number, tokens))
 
     await asyncio.gather(*(one(number, tokens) for number, tokens in enumerate(sizes)))
@@ -151,9 +154,9 @@ def test_settling_gives_back_what_was_not_used():
 
     async def scenario():
         limits = budget(tpm=100)
-        first = await limits.acquire(100)
-        limits.settle(first, 10, admitted=True)
-        await limits.acquire(90)
+        first = await limits.acquire(Size(100))
+        limits.settle(first, Usage(10), admitted=True)
+        await limits.acquire(Size(90))
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) == 0.0
@@ -162,9 +165,9 @@ def test_settling_gives_back_what_was_not_used():
 def test_settling_charges_what_was_used_beyond_the_reservation():
     async def scenario():
         limits = budget(tpm=100)
-        first = await limits.acquire(10)
-        limits.settle(first, 100, admitted=True)
-        await limits.acquire(50)
+        first = await limits.acquire(Size(10))
+        limits.settle(first, Usage(100), admitted=True)
+        await limits.acquire(Size(50))
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) == pytest.approx(WINDOW)
@@ -175,9 +178,9 @@ def test_an_oversize_request_of_unknown_fate_costs_one_minute_at_most():
 
     async def scenario():
         limits = budget(tpm=1_000)
-        first = await limits.acquire(10**9)
+        first = await limits.acquire(Size(10**9))
         limits.settle(first, None, admitted=True)
-        await limits.acquire(1_000)
+        await limits.acquire(Size(1_000))
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) <= WINDOW + 0.01
@@ -186,10 +189,10 @@ def test_an_oversize_request_of_unknown_fate_costs_one_minute_at_most():
 def test_settling_twice_counts_once():
     async def scenario():
         limits = budget(tpm=100, concurrent=1)
-        reservation = await limits.acquire(50)
-        limits.settle(reservation, 20, admitted=True)
-        limits.settle(reservation, 0, admitted=True)
-        return limits.in_flight, limits.tokens.used
+        reservation = await limits.acquire(Size(50))
+        limits.settle(reservation, Usage(20), admitted=True)
+        limits.settle(reservation, Usage(0), admitted=True)
+        return limits.in_flight, limits.tokens.allowance.used
 
     assert run(scenario()) == (0, 20)
 
@@ -197,11 +200,11 @@ def test_settling_twice_counts_once():
 def test_concurrency_is_bounded_and_first_come_first_served():
     async def scenario():
         limits = budget(concurrent=2)
-        held = [await limits.acquire(0) for _ in range(2)]
+        held = [await limits.acquire(Size(0)) for _ in range(2)]
         order = []
 
         async def third(name):
-            reservation = await limits.acquire(0)
+            reservation = await limits.acquire(Size(0))
             order.append(name)
             limits.settle(reservation, None, admitted=True)
 
@@ -223,12 +226,12 @@ def test_a_refusal_pauses_everybody_for_what_the_service_asks_then_one_probe_goe
     async def scenario():
         loop = asyncio.get_running_loop()
         limits = budget()
-        refused = await limits.acquire(0)
-        limits.settle(refused, 0, admitted=False)
+        refused = await limits.acquire(Size(0))
+        limits.settle(refused, Usage(0), admitted=False)
         limits.pause(refused, hint)
-        probe = await limits.acquire(0)
+        probe = await limits.acquire(Size(0))
         probed_at = loop.time()
-        others = [asyncio.create_task(limits.acquire(0)) for _ in range(3)]
+        others = [asyncio.create_task(limits.acquire(Size(0))) for _ in range(3)]
         await asyncio.sleep(0.5)
         assert not any(task.done() for task in others)
         limits.settle(probe, None, admitted=True)
@@ -245,12 +248,12 @@ def test_a_probe_that_is_not_refused_at_once_has_been_let_in():
 
     async def scenario():
         limits = budget()
-        refused = await limits.acquire(0)
-        limits.settle(refused, 0, admitted=False)
+        refused = await limits.acquire(Size(0))
+        limits.settle(refused, Usage(0), admitted=False)
         limits.pause(refused, 1.0)
-        await limits.acquire(0)
+        await limits.acquire(Size(0))
         before = asyncio.get_running_loop().time()
-        await asyncio.gather(*(limits.acquire(0) for _ in range(5)))
+        await asyncio.gather(*(limits.acquire(Size(0)) for _ in range(5)))
         return asyncio.get_running_loop().time() - before
 
     assert run(scenario()) == pytest.approx(2.0)
@@ -261,11 +264,11 @@ def test_a_storm_of_refusals_is_one_decision():
 
     async def scenario():
         limits = budget()
-        sent = [await limits.acquire(0) for _ in range(100)]
+        sent = [await limits.acquire(Size(0)) for _ in range(100)]
         for reservation in sent:
-            limits.settle(reservation, 0, admitted=False)
+            limits.settle(reservation, Usage(0), admitted=False)
             limits.pause(reservation, None)
-        await limits.acquire(0)
+        await limits.acquire(Size(0))
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) <= 0.5
@@ -274,10 +277,10 @@ def test_a_storm_of_refusals_is_one_decision():
 def test_a_late_short_hint_does_not_shorten_a_long_pause():
     async def scenario():
         limits = budget()
-        first, second = await limits.acquire(0), await limits.acquire(0)
+        first, second = await limits.acquire(Size(0)), await limits.acquire(Size(0))
         limits.pause(first, 20.0)
         limits.pause(second, 1.0)
-        await limits.acquire(0)
+        await limits.acquire(Size(0))
         return asyncio.get_running_loop().time()
 
     assert run(scenario()) >= 20.0
@@ -290,9 +293,9 @@ def test_endless_refusals_back_off_but_never_freeze():
         limits = budget()
         times = []
         for _ in range(12):
-            reservation = await limits.acquire(0)
+            reservation = await limits.acquire(Size(0))
             times.append(asyncio.get_running_loop().time())
-            limits.settle(reservation, 0, admitted=False)
+            limits.settle(reservation, Usage(0), admitted=False)
             limits.pause(reservation, None)
         return times
 
@@ -305,8 +308,8 @@ def test_endless_refusals_back_off_but_never_freeze():
 def test_one_who_gives_up_waiting_leaves_no_hole():
     async def scenario():
         limits = budget(concurrent=1)
-        held = await limits.acquire(0)
-        gone, stays = (asyncio.create_task(limits.acquire(0)) for _ in range(2))
+        held = await limits.acquire(Size(0))
+        gone, stays = (asyncio.create_task(limits.acquire(Size(0))) for _ in range(2))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.sleep(0)
@@ -320,8 +323,8 @@ def test_one_who_gives_up_waiting_leaves_no_hole():
 def test_one_cancelled_in_the_moment_of_its_grant_gives_it_back():
     async def scenario():
         limits = budget(concurrent=1)
-        held = await limits.acquire(0)
-        task = asyncio.create_task(limits.acquire(0))
+        held = await limits.acquire(Size(0))
+        task = asyncio.create_task(limits.acquire(Size(0)))
         await asyncio.sleep(0)
         limits.settle(held, None, admitted=True)  # grants the waiter
         task.cancel()
@@ -335,11 +338,11 @@ def test_one_cancelled_in_the_moment_of_its_grant_gives_it_back():
 def test_its_repr_shows_levels_and_what_binds():
     async def scenario():
         limits = budget(rpm=60, tpm=1_000, concurrent=5)
-        await limits.acquire(100)
+        await limits.acquire(Size(100))
         return repr(limits)
 
     assert run(scenario()) == (
-        "<Budget requests 1/60, tokens 100/1,000, in flight 1/5, waits for nothing>"
+        "<Budget requests 1/60, tokens 100/1,000, in flight 1/5, waits for the file>"
     )
 
 
@@ -350,8 +353,8 @@ def test_the_cost_of_an_admission_does_not_grow_with_the_job():
         limits = budget(rpm=1_000_000)
         chance = random.Random(1)
         for _ in range(20_000):
-            await limits.acquire(0)
+            await limits.acquire(Size(0))
             await asyncio.sleep(chance.random() / 1000)
-        return len(limits.requests._window)
+        return len(limits.requests.allowance._window)
 
     assert run(scenario()) <= 6_001

@@ -12,7 +12,7 @@ from providers import PROVIDERS
 from request_engine import preflight, splice
 from request_engine.encodings import encoder
 from request_engine.lines import read_line
-from request_engine.records import Failure, Reply, Request, Success, Usage
+from request_engine.records import Failure, Kind, Limit, Reply, Request, Success, Usage
 from request_engine.redaction import Redaction
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -367,6 +367,7 @@ def assert_is_an_outcome(outcome, status):
     assert len(outcome.message) < 2_500
     assert len(outcome.raw or "") <= 2_000
     assert outcome.wait is None or 0 <= outcome.wait < float("inf")
+    assert outcome.limit is None or outcome.kind is Kind.RATE_LIMIT
 
 
 @each_provider
@@ -375,6 +376,24 @@ def test_every_status_with_every_ugly_reply_gives_an_outcome(provider, content):
     """Whatever comes back, `read` says what it means; it never raises."""
     for reply in ugly_replies(content):
         assert_is_an_outcome(provider.read(reply, wall), reply.status)
+
+
+REFUSED = b'{"error": {"message": "no: on tokens per min (TPM)", "code": "rate_limit_exceeded"}}'
+
+
+@each_provider
+def test_a_refusal_for_speed_names_its_limit(provider):
+    outcome = provider.read(Reply(429, CIMultiDict(), REFUSED), wall)
+    assert (outcome.kind, outcome.limit) == (Kind.RATE_LIMIT, Limit.TOKENS)
+
+
+@each_provider
+@pytest.mark.parametrize("text", ["60", "0", "-1", "1e999", "nan", "", "soon"])
+def test_whatever_limits_its_headers_tell_they_are_positive_or_none(provider, text):
+    names = ("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens")
+    told = provider.announced(CIMultiDict(dict.fromkeys(names, text)))
+    for limit in (told.requests, told.tokens, told.input_tokens, told.output_tokens):
+        assert limit is None or 0 < limit < float("inf")
 
 
 @each_provider

@@ -24,9 +24,12 @@ from request_engine import tokens
 from request_engine.encodings import encoder, encoding_name
 from request_engine.errors import BadInput
 from request_engine.local_endpoint import LocalEndpoint, Settings, faults, schemas, serving
-from request_engine.local_endpoint.hints import go_duration
-from request_engine.local_endpoint.limiters import Limits, Lockout, rates
+from request_engine.local_endpoint.hints import go_duration, refusal_error
+from request_engine.local_endpoint.limiters import Limits, Lockout, Refusal, rates
 from request_engine.local_endpoint.meters import FixedWindow, SlidingWindow, TokenBucket
+from request_engine.local_endpoint.settings import HINTS
+from request_engine.records import Limit
+from request_engine.refusals import limit_named
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL = "gpt-4o-mini"
@@ -581,6 +584,29 @@ class TestHints:
         _, refused = await self.refusal("none")
         assert "Retry-After" not in refused.headers
         assert "try again" not in refused.error["message"]
+
+    @pytest.mark.parametrize("spelling", HINTS)
+    @pytest.mark.parametrize(
+        ("what", "per", "limit"),
+        [
+            ("requests", "requests per min (RPM)", Limit.REQUESTS),
+            ("requests", "requests per sec (RPS)", Limit.REQUESTS),
+            ("tokens", "tokens per min (TPM)", Limit.TOKENS),
+            ("concurrency", "concurrent requests", Limit.CONCURRENCY),
+        ],
+    )
+    def test_a_refusal_names_its_limit(
+        self, what: str, per: str, limit: Limit, spelling: str
+    ) -> None:
+        error = refusal_error(spelling, Refusal(what, per, 10, 10, 1, 1.0), MODEL)
+        assert limit_named(error["message"], (), {}) is limit
+        typed = "rate_limit_error" if limit is Limit.CONCURRENCY else what
+        assert error.get("type", typed) == typed  # Azure has none
+
+    def test_a_lockout_names_none(self) -> None:
+        locked_out = Refusal("requests", "requests (locked out)", 0, 0, 1, 60.0)
+        error = refusal_error("openai", locked_out, MODEL)
+        assert limit_named(error["message"], (error["code"], error["type"]), {}) is None
 
     async def test_too_large_for_the_limit(self) -> None:
         async with serving(Settings(max_tokens_per_minute=50)) as endpoint:

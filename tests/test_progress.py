@@ -13,6 +13,7 @@ from virtual_time import run
 from request_engine import progress
 from request_engine.records import Failure, Kind, Success, Usage
 from request_engine.requests_file import RequestsFile
+from request_engine.sizes import Size
 from request_engine.summary import Summary
 from request_engine.tally import Tally
 
@@ -44,12 +45,12 @@ def test_the_plain_line_tells_all_and_what_it_waits_for(requests):
         state = progress.State(service.tally, service.budget, service.stopping, requests, service)
         await read(requests, 25)
         for _ in range(10):
-            await service.budget.acquire(5)
+            await service.budget.acquire(Size(5))
         service.tally.attempts = 10
         service.tally.succeeded = 6
         service.tally.completion_tokens = 90
         await asyncio.sleep(30)
-        waiting = asyncio.create_task(service.budget.acquire(990))
+        waiting = asyncio.create_task(service.budget.acquire(Size(990)))
         await asyncio.sleep(0)
         line = state.line()
         waiting.cancel()
@@ -207,8 +208,8 @@ def test_P12_while_a_run_drains_the_count_and_the_time_left_are_said(requests, c
 def test_P6_it_says_what_it_waits_for(requests, slots, happens, words):
     async def scenario():
         service = Service([answer()], max_concurrent=slots)
-        happens(service, await service.budget.acquire(0))
-        waiting = asyncio.create_task(service.budget.acquire(0))
+        happens(service, await service.budget.acquire(Size(0)))
+        waiting = asyncio.create_task(service.budget.acquire(Size(0)))
         await asyncio.sleep(0)
         state = progress.State(service.tally, service.budget, service.stopping, requests, service)
         said = state.waits_for()

@@ -14,6 +14,7 @@ from request_engine.journal import Journal
 from request_engine.records import Unusable
 from request_engine.rows import array_row
 from request_engine.run import CANARY, Run
+from request_engine.sizes import Size
 
 
 async def stream(items):
@@ -32,7 +33,7 @@ class Work:
         self.disk = Disk(self.journal, service.budget, service.stopping, tally.finish, fsync=None)
         self.run = Run(
             service.sender.send,
-            lambda asked: 10,
+            lambda asked: Size(10),
             service.budget,
             self.journal,
             self.disk,

@@ -192,7 +192,7 @@ def test_reservations_are_settled_by_usage():
     async def scenario():
         service = Service([answer(prompt_tokens=3, completion_tokens=4)], tokens_per_minute=1_000)
         await service.send(request(), tokens=500)
-        return service.budget.tokens.used, service.tally.tokens, service.budget.in_flight
+        return service.budget.tokens.allowance.used, service.tally.tokens, service.budget.in_flight
 
     assert run(scenario()) == (7, 7, 0)
 
@@ -207,7 +207,7 @@ def test_what_was_not_executed_gives_its_tokens_back(reply, used):
         service = Service([reply], max_attempts=1, tokens_per_minute=1_000)
         task = asyncio.create_task(service.send(request(), tokens=500))
         await asyncio.sleep(0.01)
-        used = service.budget.tokens.used
+        used = service.budget.tokens.allowance.used
         task.cancel()
         return used
 

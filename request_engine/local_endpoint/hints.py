@@ -66,7 +66,7 @@ def refusal_error(spelling: str, refusal: Refusal, model: str) -> dict[str, Any]
         return {"code": "429", "message": _pricing_tier_message(refusal)}
     return {
         "message": _message(spelling, refusal, model),
-        "type": "tokens" if refusal.what == "tokens" else "requests",
+        "type": refusal.what if " per " in refusal.per else "rate_limit_error",
         "param": None,
         "code": "rate_limit_exceeded",
     }

@@ -1,0 +1,47 @@
+"""One kind of thing that is limited by the minute: the limit given, and the rate found out."""
+
+from request_engine.allowance import Allowance, Spending
+from request_engine.pace import Pace
+from request_engine.shares import Binding
+
+_MINUTE = 60.0
+
+
+class Gate:
+    """Lets amounts through as the stricter of the two does. Every method is told the time."""
+
+    def __init__(self, binding: Binding, per_minute: float | None, burst: float) -> None:
+        """*binding* says what is waited for here; *per_minute* None gives no limit."""
+        self.binding = binding
+        self.allowance = None if per_minute is None else Allowance(per_minute, burst)
+        self.pace = Pace()
+
+    @property
+    def per_minute(self) -> float | None:
+        """What may pass in a minute by all that is known; None while nothing is."""
+        given = self.allowance.per_minute if self.allowance else float("inf")
+        found = self.pace.rate * _MINUTE if self.pace.rate is not None else float("inf")
+        return min(given, found) if min(given, found) < float("inf") else None
+
+    @property
+    def given(self) -> bool:
+        """Whether the limit that counts now is the user's own."""
+        return self.allowance is not None and self.per_minute == self.allowance.per_minute
+
+    def wait(self, now: float, amount: float) -> float:
+        """Seconds until *amount* may pass; 0 or less means now."""
+        wait = self.pace.wait(now)
+        if self.allowance is None:
+            return wait
+        return max(wait, self.allowance.wait(now, amount))
+
+    def spend(self, now: float, amount: float) -> Spending | None:
+        """Let *amount* pass."""
+        self.pace.spend(now, amount)
+        return self.allowance.spend(now, amount) if self.allowance is not None else None
+
+    def correct(self, now: float, spending: Spending | None, more: float) -> None:
+        """Count *more* for what passed, now that it is known."""
+        self.pace.correct(now, more)
+        if self.allowance is not None and spending is not None:
+            self.allowance.correct(now, spending, more)
