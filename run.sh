@@ -17,9 +17,9 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 PROVIDER=${PROVIDER-}                               # a name below; local needs no key
 REQUEST_URL=${REQUEST_URL-}                         # empty: the provider's; alone, its host chooses
-MAX_REQUESTS_PER_MINUTE=${MAX_REQUESTS_PER_MINUTE-} # a number or none; empty: the provider's, below
+MAX_REQUESTS_PER_MINUTE=${MAX_REQUESTS_PER_MINUTE-} # a number or none; empty: below, or found out
 MAX_TOKENS_PER_MINUTE=${MAX_TOKENS_PER_MINUTE-}     # the same
-MAX_CONCURRENT_REQUESTS=${MAX_CONCURRENT_REQUESTS-} # in flight; empty: what the service allows
+MAX_CONCURRENT_REQUESTS=${MAX_CONCURRENT_REQUESTS-} # in flight; empty: found out
 SECONDS_TO_SLEEP_EACH_LOOP=${SECONDS_TO_SLEEP_EACH_LOOP-} # between two requests; empty: see below
 MAX_ATTEMPTS=${MAX_ATTEMPTS:-5}                     # of one request
 TOKEN_ENCODING_NAME=${TOKEN_ENCODING_NAME-}         # empty: by each request's model
@@ -78,20 +78,17 @@ need() { # VALUE VARIABLE EXAMPLE
     [ -n "$1" ] || give_up "PROVIDER=$PROVIDER needs $2, as in $2=$3"
 }
 
-# ---- The providers. Limits are an account's: yours are on the page that each block names.
+# ---- The providers. Limits are an account's: yours are on the page that each block names, and are
+# found out unless they are set. What a block sets holds for every account.
 
 case $PROVIDER in
     openai) # https://platform.openai.com/settings/organization/limits
         : "${REQUEST_URL:=https://api.openai.com/v1}"
-        : "${MAX_REQUESTS_PER_MINUTE:=500}"
-        : "${MAX_TOKENS_PER_MINUTE:=200000}"
         example=openai
         ;;
     aliyun | dashscope | qwen | model_studio | bailian) # https://help.aliyun.com/zh/model-studio/rate-limit
         # Abroad: https://dashscope-intl.aliyuncs.com/compatible-mode/v1
         : "${REQUEST_URL:=https://dashscope.aliyuncs.com/compatible-mode/v1}"
-        : "${MAX_REQUESTS_PER_MINUTE:=600}"
-        : "${MAX_TOKENS_PER_MINUTE:=1000000}"
         : "${SECONDS_TO_SLEEP_EACH_LOOP:=0.1}" # it also limits by the second
         example=aliyun
         ;;
@@ -109,8 +106,6 @@ case $PROVIDER in
         ;;
     azure | azure_openai) # the deployment's page in the portal
         : "${REQUEST_URL:=${AZURE_OPENAI_ENDPOINT-}}"
-        : "${MAX_REQUESTS_PER_MINUTE:=300}"
-        : "${MAX_TOKENS_PER_MINUTE:=50000}"
         need "$REQUEST_URL" AZURE_OPENAI_ENDPOINT https://NAME.openai.azure.com
         example=azure
         ;;
@@ -123,9 +118,6 @@ case $PROVIDER in
         ;;
     openai_compatible | generic | vllm | ollama | lm_studio | one_api | litellm)
         need "$REQUEST_URL" REQUEST_URL http://localhost:8000/v1
-        : "${MAX_REQUESTS_PER_MINUTE:=none}"
-        : "${MAX_TOKENS_PER_MINUTE:=none}"
-        : "${MAX_CONCURRENT_REQUESTS:=64}"
         example=openai_compatible
         ;;
     local)

@@ -95,17 +95,18 @@ class OpenAICompatible(Provider):
         return usage_of(counted) if isinstance(counted, dict) else None
 
     def judge_answer(self, payload: dict[str, Any]) -> tuple[Kind, str] | None:
-        reasons = _finish_reasons(payload)
-        for reason, kind in self.finish_reasons.items():
-            if reasons and all(one == reason for one in reasons):
-                return kind, f"the service ended the answer with {reason}"
-        if not any(payload.get(key) for key in _ANSWERS):
-            return Kind.BAD_ANSWER, "there is no answer in the reply: no choices, data or output"
+        reason = _finish_reason(payload)
+        if reason is not None and reason in self.finish_reasons:
+            return self.finish_reasons[reason], f"the service ended the answer with {reason}"
         choices = payload.get("choices")
-        if choices and not any(_says_something(choice) for choice in _list(choices)):
-            return Kind.BAD_ANSWER, "no choice in the reply has a message or a text"
-        if choices and not self.may_be_empty and all(map(_is_empty, _list(choices))):
-            return Kind.BAD_ANSWER, "the answer is empty"
+        if choices:
+            choices = _list(choices)
+            if not any(map(_says_something, choices)):
+                return Kind.BAD_ANSWER, "no choice in the reply has a message or a text"
+            if not self.may_be_empty and all(map(_is_empty, choices)):
+                return Kind.BAD_ANSWER, "the answer is empty"
+        elif not any(map(payload.get, _ANSWERS)):
+            return Kind.BAD_ANSWER, "there is no answer in the reply: no choices, data or output"
         return None
 
 
@@ -142,15 +143,17 @@ def _is_responses(body: Mapping[str, Any]) -> bool:
     return isinstance(first, dict)
 
 
-def _finish_reasons(payload: Mapping[str, Any]) -> list[Any]:
-    """Why the answers ended, in the chat, the Responses or the Messages shape."""
-    choices = payload.get("choices")
+def _finish_reason(payload: Mapping[str, Any]) -> str | None:
+    """Why all answers ended, in the chat, the Responses or the Messages shape."""
+    choices, incomplete = payload.get("choices"), payload.get("incomplete_details")
     if isinstance(choices, list):
-        return [choice.get("finish_reason") for choice in choices if isinstance(choice, dict)]
-    incomplete = payload.get("incomplete_details")
-    if isinstance(incomplete, dict):
-        return [incomplete.get("reason")]
-    return [payload["stop_reason"]] if payload.get("stop_reason") else []
+        reasons = [choice.get("finish_reason") for choice in choices if isinstance(choice, dict)]
+        reason = reasons[0] if reasons and reasons.count(reasons[0]) == len(reasons) else None
+    elif isinstance(incomplete, dict):
+        reason = incomplete.get("reason")
+    else:
+        reason = payload.get("stop_reason")
+    return reason if isinstance(reason, str) else None
 
 
 def _list(value: Any) -> list[Any]:

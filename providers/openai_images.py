@@ -5,6 +5,8 @@ sources disagree (the patch budget of gpt-4.1-mini is 1,536 or 6,144) the larger
 since it is for reserving. gpt-5.3 and the small gpt-5.4 models are taken to be as their siblings.
 """
 
+from functools import lru_cache
+
 from request_engine.image_tokens import PatchRule, Rule, TileRule
 
 GPT_4O = TileRule(85, 170)
@@ -37,6 +39,7 @@ IMAGE_RULES: tuple[tuple[str, Rule], ...] = (
 """(model prefix, rule)."""
 
 
+@lru_cache(maxsize=1_000)
 def rule_for(model: str | None) -> Rule:
     """The rule of the longest prefix that fits; gpt-4o's for every other model."""
     name = (model or "").lower().rpartition("/")[2].removeprefix("ft:")

@@ -1,9 +1,9 @@
 """The engine: it reads, budgets, sends, judges and writes. Files in the order of a request's path:
 
     job               check what the user gave and join the pieces
-    requests_file     lines -> lines: what one line is -> records.Request
+    requests_file     bytes -> raw_lines -> lines: what one line is -> records.Request
     survey            what is done already? -> journal, results_file, lock, earlier, scan, identity
-    tokens            what will it cost? -> encodings, image_tokens
+    intake            a batch ahead: what will each cost? -> counting, tokens, encodings
     budget            may it go now? -> allowance
     send              attempts -> address, provider, judgement, retry_after, backoff
     transport         bytes there and back -> connections, deadlines, suspension, network_errors;

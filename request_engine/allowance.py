@@ -4,8 +4,9 @@
                         as long, and a new one waits until enough of the old has aged out
     pace                evenly, at a sixtieth of the limit a second; a spending waits for those
                         before it to be paid off, not for its own
-    loan                after an idle spell `burst` seconds' worth may go at once; for the next
-                        60 s the pace is lower by as much, so that no gap has to pay it back
+    loan                after an idle spell `burst` seconds' worth may go at once, less by what
+                        has passed of them; for the next 60 s the pace is lower by as much as was
+                        taken, so that no gap has to pay it back
 
 Amounts are requests or tokens, times are seconds of the event loop's clock.
 """
@@ -17,8 +18,9 @@ WINDOW = 60.25
 leave. Against an exact 60 s window on one machine, 60.0 drew a refusal in every 500 requests."""
 _MERGED = 0.01
 """Seconds. Spendings this close age out together, so that a window holds at most 6,000 parts."""
-_LEEWAY = 0.25
-"""Seconds that a spending may come before its pace, so that a late timer is caught up with."""
+_LEEWAY, _LEAST_LEEWAY = 0.25, 0.02
+"""Seconds that a spending may come before its pace, so that what is late is caught up with; the
+least where limits are also enforced by the second."""
 _ROUNDING = 1e-6
 
 
@@ -42,9 +44,11 @@ class Allowance:
         self.per_minute = per_minute
         self.used = 0.0
         self._burst = burst
+        self._leeway = _LEEWAY if burst else _LEAST_LEEWAY
         self._window: deque[Spending] = deque()
         self._paid_at = float("-inf")
         self._loan_ends = float("-inf")
+        self._lent = 0.0
 
     def wait(self, now: float, amount: float) -> float:
         """Seconds until *amount* may be spent: exactly, if nothing changes before. 0 means now."""
@@ -56,7 +60,12 @@ class Allowance:
         """Spend *amount*, which `wait` must just have allowed."""
         if now - self._paid_at >= self._burst > 0:
             self._loan_ends = now + WINDOW
-        self._paid_at = max(now, self._paid_at) + amount / self._pace(now)
+            self._lent = 0.0
+            self._paid_at = now + self._leeway  # which is for what is late, and not for the start
+        if self._paid_at >= now + self._leeway and self._lends(now):
+            self._lent += amount
+        else:
+            self._paid_at = max(now, self._paid_at) + amount / self._pace(now)
         self.used += amount
         last = self._window[-1] if self._window else None
         if last is not None and now - last.since < _MERGED:
@@ -78,6 +87,8 @@ class Allowance:
             return
         spending.amount += more
         self.used += more
+        if more < 0 and now < self._loan_ends:
+            self._lent = max(0.0, self._lent + more)
         paid_at = self._paid_at + more / self._pace(now)
         # A refund brings the next turn nearer, but does not turn into an idle spell.
         self._paid_at = paid_at if more > 0 else max(paid_at, min(self._paid_at, now))
@@ -107,19 +118,20 @@ class Allowance:
         return now
 
     def _turn_at(self, now: float) -> float:
-        """When those before are paid off, or at least nearly so; at the latest with the loan."""
-        turn = self._paid_at - self._leeway(now)
-        return min(turn, self._loan_ends) if now < self._loan_ends else turn
+        """When those before are paid off, or at least nearly so; at once for what is still lent."""
+        if now >= self._loan_ends:
+            return self._paid_at - self._leeway
+        return now if self._lends(now) else min(self._paid_at - self._leeway, self._loan_ends)
+
+    def _lends(self, now: float) -> bool:
+        """Whether some of the burst is left."""
+        passed = now - (self._loan_ends - WINDOW)
+        return self._lent < self.per_minute * (self._burst - passed) / WINDOW
 
     def _pace(self, now: float) -> float:
         """What is paid off a second."""
-        lent = self._burst if now < self._loan_ends else 0.0
-        return self.per_minute * max(WINDOW - lent, 1.0) / WINDOW**2
-
-    def _leeway(self, now: float) -> float:
-        if now < self._loan_ends or now - self._paid_at >= self._burst:
-            return max(_LEEWAY, self._burst * WINDOW / max(WINDOW - self._burst, 1.0))
-        return _LEEWAY
+        lent = self._lent if now < self._loan_ends else 0.0
+        return max(self.per_minute - lent, self.per_minute / WINDOW) / WINDOW
 
     def _end_loan(self, now: float) -> None:
         """With the burst out of the window, what it was ahead by is paid."""

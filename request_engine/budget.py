@@ -9,46 +9,25 @@ is learned (`pace.py`, `window.py`); what an attempt will take is learned as wel
 """
 
 import asyncio
-import random
 from collections import deque
-from collections.abc import Sequence
 
-from request_engine.allowance import Spending
-from request_engine.backoff import backoff
+from request_engine.charges import Charges
 from request_engine.gate import Gate
+from request_engine.limit_headers import Announced
+from request_engine.pause import Pause
 from request_engine.records import Limit, Usage
+from request_engine.reservation import Reservation
 from request_engine.shares import Binding, Shares
 from request_engine.sizes import NO_TOKENS, Size, Sizes
 from request_engine.window import Window
 
-_PATIENCE = 2.0
-"""Seconds. A refusal comes back at once, so a probe unanswered for this long was let in."""
-_REFUSED_WITHIN = 4.0
-"""Times as long as refusals took so far, after which a probe was let in."""
-_LEAST_PATIENCE = 0.2
-"""Seconds."""
+_HEARD = 20
+"""Replies in which limits are looked for: reading headers costs some 4 us."""
 _ROUNDING = 1e-6
 """Seconds. A wait this short is the rounding of a clock, and no timer can keep it."""
-_HINTS_BELIEVED = 4
-"""Refusals in a row after which a service's hint is only the least we wait."""
 _TOKENS = frozenset({Limit.TOKENS, Limit.INPUT_TOKENS, Limit.OUTPUT_TOKENS})
 _NEVER = float("-inf")
 _FOR_EVER = float("inf")
-
-
-class Reservation:
-    """The right to send one attempt, to be settled when its reply is in."""
-
-    __slots__ = ("at", "episode", "held", "settled", "size", "spendings")
-
-    def __init__(self, size: Size, held: Usage, episode: int, at: float) -> None:
-        self.size = size
-        self.held = held
-        """Tokens that are held for it."""
-        self.episode = episode
-        self.at = at
-        self.spendings: Sequence[Spending | None] = ()
-        self.settled = False
 
 
 class _Waiter:
@@ -81,17 +60,17 @@ class Budget:
         *charges_ceiling*: the service charges max_tokens, however short the answer is. Needs a
         running loop from the first acquire on.
         """
-        self.requests = Gate(Binding.REQUESTS, requests_per_minute, burst_seconds)
-        self.tokens = Gate(Binding.TOKENS, tokens_per_minute, burst_seconds)
-        self._input = Gate(Binding.INPUT_TOKENS, input_tokens_per_minute, burst_seconds)
-        self._output = Gate(Binding.OUTPUT_TOKENS, output_tokens_per_minute, burst_seconds)
+        burst = burst_seconds
+        self.requests = Gate(Binding.REQUESTS, requests_per_minute, burst, 0.25)
+        self.tokens = Gate(Binding.TOKENS, tokens_per_minute, burst, 0.5)
+        self._input = Gate(Binding.INPUT_TOKENS, input_tokens_per_minute, burst, 0.5)
+        self._output = Gate(Binding.OUTPUT_TOKENS, output_tokens_per_minute, burst, 0.5)
         self.window = Window(max_concurrent, learned=learn_concurrency)
         self.sizes = Sizes(charges_ceiling=charges_ceiling)
+        self.charges = Charges(self.sizes, self.tokens, burst)
+        self.pauses = Pause()
         self.shares = Shares()
         self.in_flight = 0
-        self.paused_until = _NEVER
-        self.refused_in_a_row = 0
-        """Pauses since something was last let in."""
         self.held_by: str | None = None
         """Why nothing is admitted until `release`; None while nobody holds it."""
         self._split = input_tokens_per_minute is not None or output_tokens_per_minute is not None
@@ -99,18 +78,9 @@ class Budget:
         self._next_send = _NEVER
         self._waiting: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._episode = 0
-        self._began: float | None = None
-        """When the pause began that is on now, refusals of its probes included."""
-        self._blamed: Limit | None = None
-        self._learns = False
-        self._let_in = 0
-        """Requests in flight when it began, less those that turned out to be refused."""
-        self._probing = False
-        self._probe: Reservation | None = None
-        self._probe_until = _NEVER
-        self._refused_within = 0.0
-        """Seconds the slowest refusal took to come back."""
+        self._announced = Announced()
+        self._heard = 0
+        """Replies in which limits were looked for."""
 
     def __repr__(self) -> str:
         limits = ", ".join(
@@ -136,18 +106,31 @@ class Budget:
         """How many wait for their turn."""
         return len(self._waiting)
 
-    async def acquire(self, size: Size) -> Reservation:
-        """Wait until one attempt of *size* may be sent; reserve what it is expected to take."""
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
-            now = loop.time()
-            held = self.sizes.expected(size)
-            wait, _ = self._wait(now, held)
-            if wait <= 0:
-                self.shares.bind(now, Binding.FILE)
-                return self._grant(now, size, held)
-        waiter = _Waiter(size, loop.create_future())
-        self._waiting.append(waiter)
+    def acquire_now(self, size: Size) -> Reservation | None:
+        """Reserve one attempt of *size* if it may be sent at once; None if it has to wait."""
+        if self._waiting:
+            return None
+        now = asyncio.get_running_loop().time()
+        held = self.sizes.expected(size)
+        wait, _ = self._wait(now, size, held)
+        if wait > 0:
+            return None
+        self.shares.bind(now, Binding.FILE)
+        return self._grant(now, size, held)
+
+    async def acquire(self, size: Size, *, first: bool = False) -> Reservation:
+        """Wait until one attempt of *size* may be sent; reserve what it is expected to take.
+
+        *first*: before all who wait, since it had its turn and was refused.
+        """
+        reservation = self.acquire_now(size)
+        if reservation is not None:
+            return reservation
+        waiter = _Waiter(size, asyncio.get_running_loop().create_future())
+        if first:
+            self._waiting.appendleft(waiter)
+        else:
+            self._waiting.append(waiter)
         self._serve()
         try:
             return await waiter.future
@@ -173,12 +156,8 @@ class Budget:
             used = NO_TOKENS
         if held is not NO_TOKENS:
             self._correct(now, reservation, held, used)
-        if reservation is self._probe:
-            self._probe = None
-            if self._probing and admitted:
-                self._resume(now)
-        if admitted and reservation.episode == self._episode:
-            self.refused_in_a_row = 0
+        if self.pauses.settled(reservation, admitted=admitted):
+            self._resume(now)
         if self._waiting:
             self._serve()
 
@@ -189,12 +168,31 @@ class Budget:
         if used is not None:
             if reservation.held is not NO_TOKENS:
                 self.sizes.learn(reservation.size, used)
+                self.charges.answered(reservation.size, used)
             work = used.completion or 1.0
-        self.window.answered(now, self.in_flight, work)
+        self.window.answered(now, self.in_flight, work, now - reservation.at)
 
     def timed_out(self, reservation: Reservation) -> None:
         """Learn from an attempt that was not answered in time."""
         self.window.timed_out(asyncio.get_running_loop().time(), reservation.at)
+
+    def announced(self, limits: Announced) -> None:
+        """Take the limits that a reply states for a hint, once two of them state the same."""
+        if limits == self._announced:
+            self._heard = _HEARD
+            now = asyncio.get_running_loop().time()
+            for gate, limit in ((self.requests, limits.requests), (self.tokens, limits.tokens)):
+                if limit is not None and (gate is self.requests or gate.pace.counts):
+                    gate.pace.believe(now, limit / 60.0)
+                    if gate is self.tokens:
+                        self.charges.presume(now)
+        self._announced = limits
+        self._heard += 1
+
+    @property
+    def listens(self) -> bool:
+        """Whether it is of use to look for limits in a reply."""
+        return self._heard < _HEARD
 
     def pause(
         self,
@@ -203,30 +201,19 @@ class Budget:
         limit: Limit | None = None,
         *,
         refused: bool = True,
+        requested: int | None = None,
     ) -> None:
         """Stop sending for a while, since *reservation* was refused or met no service.
 
-        *hint* is the seconds the service asks for, *limit* the one it names; not *refused* means
-        that nobody was there. Refusals of what was sent before the last decision are the same news
-        once more: they may lengthen the pause, never double it.
+        *hint* is the seconds the service asks for, *limit* the one it names, *requested* the tokens
+        that it counts for the attempt; not *refused* means that nobody was there.
         """
         now = asyncio.get_running_loop().time()
-        if self._began is None:
-            self._began = now
-            self._let_in = self.in_flight
-            self._blamed, self._learns = None, False
-        if refused:
-            self._let_in -= reservation.at <= self._began
-            self._blamed, self._learns = limit or self._blamed, True
-            self._refused_within = max(0.9 * self._refused_within, now - reservation.at)
-        if reservation.episode == self._episode:
-            self._episode += 1
-            self.refused_in_a_row += 1
-            length = self._pause_length(hint)
-        else:
-            length = hint or 0.0
-        self.paused_until = max(self.paused_until, now + length)
-        self._probing = True
+        pauses = self.pauses
+        pauses.begin(now, reservation, hint, limit, self.in_flight, refused=refused)
+        if limit is Limit.CONCURRENCY:
+            self.window.size = max(1, min(self.window.size, pauses.let_in))
+        self.charges.refused(now, reservation.size, reservation.held, requested)
         self._serve()
 
     def hold(self, reason: str) -> None:
@@ -241,46 +228,42 @@ class Budget:
 
     def _resume(self, now: float) -> None:
         """The service lets requests in again: learn from how long it did not."""
-        self._probing = False
-        began, self._began = self._began, None
+        limit, learns, let_in = self.pauses.limit, self.pauses.refused, self.pauses.let_in
+        began = self.pauses.end()
         if began is None:
             return
-        blamed = self.requests if self._learns else None
-        if self._blamed is Limit.CONCURRENCY:
-            self.window.refused(now, self._let_in, now - began)
-            blamed = None
-        elif self._blamed in _TOKENS and self.tokens.pace.counts:
-            blamed = self.tokens
-        growth = self._blamed is Limit.GROWTH
+        blamed = set[Gate]()
+        if limit is Limit.CONCURRENCY:
+            self.window.refused(now, let_in, now - began)
+        elif learns:
+            # A refusal that names nothing may be for either; what is not in the way of the next
+            # request does not slow it down.
+            if self.tokens.pace.counts and (limit in _TOKENS or limit is None):
+                blamed.add(self.tokens)
+                self.charges.paused(began)
+            if limit not in _TOKENS or not blamed:
+                blamed.add(self.requests)
+        growth = limit is Limit.GROWTH
         for gate in (self.requests, self.tokens):
-            gate.pace.resumed(now, began, blamed=gate is blamed, growth=growth)
+            gate.pace.resumed(now, began, blamed=gate in blamed, growth=growth)
 
-    def _pause_length(self, hint: float | None) -> float:
-        own = backoff(self.refused_in_a_row)
-        if not hint:
-            return own
-        if self.refused_in_a_row > _HINTS_BELIEVED:
-            return max(hint, own)
-        # A hint is when there is room again, to the millisecond: arriving just before is a refusal.
-        return hint + 0.01 + 0.05 * random.random()
-
-    def _wait(self, now: float, held: Usage) -> tuple[float, Binding]:
+    def _wait(self, now: float, size: Size, held: Usage) -> tuple[float, Binding]:
         """Seconds until it may be sent, infinite when only a settlement can tell; and what for."""
         if self.in_flight >= self.window.size:
             return _FOR_EVER, Binding.CONCURRENCY
         if self.held_by is not None:
             return _FOR_EVER, Binding.DISK
-        wait, binding = self.requests.wait(now, 1), Binding.REQUESTS
+        wait, binding = self.requests.wait(now, 1, 1), Binding.REQUESTS
         if held is not NO_TOKENS:
+            paced = self.charges.at_first(now, size, held)
             for gate, amount in self._amounts(held):
-                if (other := gate.wait(now, amount)) > wait:
+                if (other := gate.wait(now, amount, paced)) > wait:
                     wait, binding = other, gate.binding
         if self._next_send - now > wait:
             wait, binding = self._next_send - now, Binding.SPACING
-        if self.paused_until - now > wait:
-            wait, binding = self.paused_until - now, Binding.PAUSE
-        if self._probing and self._probe is not None and self._probe_until - now > wait:
-            wait, binding = self._probe_until - now, Binding.PROBE
+        pause, why = self.pauses.wait(now)
+        if pause > wait:
+            wait, binding = pause, why
         return (wait if wait > _ROUNDING else 0.0), binding
 
     def _amounts(self, held: Usage) -> tuple[tuple[Gate, int], ...]:
@@ -290,22 +273,17 @@ class Budget:
         return tokens, (self._input, held.prompt), (self._output, held.completion)
 
     def _grant(self, now: float, size: Size, held: Usage) -> Reservation:
-        reservation = Reservation(size, held, self._episode, now)
-        self.requests.spend(now, 1)
+        paced = 0 if held is NO_TOKENS else self.charges.at_first(now, size, held)
+        reservation = Reservation(size, held, paced, self.pauses.episode, now)
+        self.requests.spend(now, 1, 1)
         if held is not NO_TOKENS:
             reservation.spendings = [
-                gate.spend(now, amount) for gate, amount in self._amounts(held)
+                gate.spend(now, amount, paced) for gate, amount in self._amounts(held)
             ]
         self._next_send = now + self._spacing
         self.in_flight += 1
-        if self._probing:
-            if self._probe is None:
-                self._probe = reservation
-                patience = _REFUSED_WITHIN * self._refused_within or _PATIENCE
-                self._probe_until = now + min(_PATIENCE, max(_LEAST_PATIENCE, patience))
-            else:  # the probe has been out for so long that it must have been let in
-                self._probe = None
-                self._resume(now)
+        if self.pauses.granted(now, reservation):
+            self._resume(now)
         return reservation
 
     def _correct(
@@ -321,8 +299,8 @@ class Budget:
         for (gate, amount), more, spending in zip(
             self._amounts(held), taken, reservation.spendings, strict=True
         ):
-            if more != amount:
-                gate.correct(now, spending, more - amount)
+            paced = used.total - reservation.paced if gate is self.tokens else 0
+            gate.correct(now, spending, more - amount, paced)
 
     def _serve(self) -> None:
         """Grant whatever is due, first come first served, and set the timer for the next."""
@@ -337,7 +315,7 @@ class Budget:
                 continue
             now = loop.time()
             held = self.sizes.expected(waiter.size)
-            wait, binding = self._wait(now, held)
+            wait, binding = self._wait(now, waiter.size, held)
             if wait > 0:
                 self.shares.bind(now, binding)
                 if wait < _FOR_EVER:

@@ -62,14 +62,18 @@ class Connector(aiohttp.TCPConnector):
         self, req: "ClientRequest", traces: "list[Trace]", timeout: aiohttp.ClientTimeout
     ) -> "Connection":
         while True:
-            connection = await super().connect(req, traces, timeout)
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except TimeoutError as error:
+                raise aiohttp.ConnectionTimeoutError(f"to {req.host}") from error
             end = connection.protocol
             assert end is not None
             made = self._made.get(end)
             if made is None or made == self._generation:
                 break
             connection.close()
-        self._made[end] = self._generation
+        if made is None:
+            self._made[end] = self._generation
         self._connected(reused=made is not None)
         return connection
 

@@ -1,10 +1,8 @@
 """Text to tokens, offline: tiktoken's encodings, built from the rank data that travels with us."""
 
-import difflib
-from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from request_engine.errors import BadInput
@@ -16,6 +14,9 @@ Encode = Callable[[str], Sequence[int]]
 """The seam between text and its tokens; only how many there are matters to us."""
 
 DEFAULT_ENCODING = "o200k_base"
+
+_BETWEEN = "<|endoftext|>"
+"""A special token that every encoding has."""
 
 SLICE = 100_000
 """Characters encoded at once. tiktoken panics on about a million spaces; a cut costs a token."""
@@ -93,10 +94,13 @@ ENCODING_NAMES = tuple(_RECIPES)
 
 def encoding_name(model: str | None) -> str:
     """The encoding of *model* as tiktoken knows it, o200k_base for every model it does not know."""
+    return _name_for(model) if isinstance(model, str) else DEFAULT_ENCODING
+
+
+@lru_cache(maxsize=1_000)
+def _name_for(model: str) -> str:
     from tiktoken.model import encoding_name_for_model
 
-    if not isinstance(model, str):
-        return DEFAULT_ENCODING
     try:
         name = encoding_name_for_model(_base_model(model))
     except KeyError:
@@ -109,6 +113,12 @@ def _base_model(model: str) -> str:
     return model.strip().lower().rpartition("/")[2].removeprefix("ft:").partition(":")[0]
 
 
+def check(name: str) -> None:
+    """BadInput if there is no encoding *name*."""
+    if name not in _RECIPES:
+        raise BadInput(_unknown(name))
+
+
 @cache
 def encoder(name: str) -> Encode:
     """What turns text into tokens of the encoding *name*; it never raises and never downloads."""
@@ -118,8 +128,7 @@ def encoder(name: str) -> Encode:
 @cache
 def encoding(name: str) -> "Encoding":
     """tiktoken's encoding *name*; about a quarter of a second the first time."""
-    if name not in _RECIPES:
-        raise BadInput(_unknown(name))
+    check(name)
     # Imported on first use: the library and the rank data cost more than the rest of a start.
     from tiktoken import Encoding
 
@@ -127,12 +136,41 @@ def encoding(name: str) -> "Encoding":
 
     recipe = _RECIPES[name]
     tokens = unpack(read_packed(recipe.ranks))[: recipe.first]
+    ranks = dict(zip(tokens, range(len(tokens)), strict=True))
+    ranks.pop(b"", None)  # there is no such rank
     return Encoding(
         name,
         pat_str=recipe.pattern,
-        mergeable_ranks={token: rank for rank, token in enumerate(tokens) if token},
+        mergeable_ranks=ranks,
         special_tokens=dict(recipe.special_tokens),
     )
+
+
+def token_counts(name: str, texts: Sequence[str]) -> list[int]:
+    """How many tokens of the encoding *name* each text has.
+
+    Short texts are encoded as one, with a special token between two of them, which no text can
+    reach across. That is for threads: tiktoken gives up the interpreter's lock for each call, and
+    in a busy process each has to wait to get it back.
+    """
+    if any(len(text) > SLICE or _BETWEEN in text for text in texts):
+        return [len(encoder(name)(text)) for text in texts]
+    try:
+        tokens = encoding(name).encode(
+            _BETWEEN.join(texts), allowed_special={_BETWEEN}, disallowed_special=()
+        )
+    except BaseException as error:
+        if _stops_a_run(error):
+            raise
+        return [len(encoder(name)(text)) for text in texts]
+    between = _RECIPES[name].special_tokens[_BETWEEN]
+    tokens.append(between)
+    counts, start = [], 0
+    for _ in texts:
+        end = tokens.index(between, start)
+        counts.append(end - start)
+        start = end + 1
+    return counts
 
 
 def unfailing(encode: Encode) -> Encode:
@@ -152,18 +190,27 @@ def unfailing(encode: Encode) -> Encode:
 def _tokens_or_estimate(encode: Encode, text: str) -> Sequence[int]:
     try:
         return encode(text)
-    except (KeyboardInterrupt, SystemExit, CancelledError):
-        raise
-    except BaseException:  # noqa: BLE001 - tiktoken's PanicException is not an Exception
-        return range(_estimate(text))
+    except BaseException as error:  # tiktoken's PanicException is not an Exception
+        if _stops_a_run(error):
+            raise
+        return range(estimate(text))
 
 
-def _estimate(text: str) -> int:
+def _stops_a_run(error: BaseException) -> bool:
+    """Whether *error* is no fault of the text."""
+    from asyncio import CancelledError  # not above, where it is 30 ms of --help
+
+    return isinstance(error, KeyboardInterrupt | SystemExit | CancelledError)
+
+
+def estimate(text: str) -> int:
     """A third of the UTF-8 bytes, which is too low for hardly any text."""
     return -(-len(text.encode("utf-8", "surrogatepass")) // 3)
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(str(name), ENCODING_NAMES, cutoff=0.4)
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(name), ENCODING_NAMES, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"use {', '.join(ENCODING_NAMES)}"
     return f"there is no token encoding {name!r}; {hint}"

@@ -10,11 +10,17 @@ _MINUTE = 60.0
 class Gate:
     """Lets amounts through as the stricter of the two does. Every method is told the time."""
 
-    def __init__(self, binding: Binding, per_minute: float | None, burst: float) -> None:
-        """*binding* says what is waited for here; *per_minute* None gives no limit."""
+    def __init__(
+        self, binding: Binding, per_minute: float | None, burst: float, together: float
+    ) -> None:
+        """*binding* says what is waited for here; *per_minute* None gives no limit.
+
+        *burst* and *together* are seconds' worth that may go at once: of the limit after an idle
+        spell, of the rate found out at any time.
+        """
         self.binding = binding
         self.allowance = None if per_minute is None else Allowance(per_minute, burst)
-        self.pace = Pace()
+        self.pace = Pace(together, None if per_minute is None else per_minute / _MINUTE)
 
     @property
     def per_minute(self) -> float | None:
@@ -28,20 +34,21 @@ class Gate:
         """Whether the limit that counts now is the user's own."""
         return self.allowance is not None and self.per_minute == self.allowance.per_minute
 
-    def wait(self, now: float, amount: float) -> float:
-        """Seconds until *amount* may pass; 0 or less means now."""
-        wait = self.pace.wait(now)
+    def wait(self, now: float, amount: float, paced: float) -> float:
+        """Seconds until *amount* may pass, which the service counts as *paced*; 0 or less: now."""
+        wait = self.pace.wait(now, paced)
         if self.allowance is None:
             return wait
         return max(wait, self.allowance.wait(now, amount))
 
-    def spend(self, now: float, amount: float) -> Spending | None:
-        """Let *amount* pass."""
-        self.pace.spend(now, amount)
+    def spend(self, now: float, amount: float, paced: float) -> Spending | None:
+        """Let *amount* pass, which the service counts as *paced* at first."""
+        self.pace.spend(now, paced)
         return self.allowance.spend(now, amount) if self.allowance is not None else None
 
-    def correct(self, now: float, spending: Spending | None, more: float) -> None:
-        """Count *more* for what passed, now that it is known."""
-        self.pace.correct(now, more)
-        if self.allowance is not None and spending is not None:
+    def correct(self, now: float, spending: Spending | None, more: float, paced: float) -> None:
+        """Count *more* for what passed, and *paced* more for its pace, now that it is known."""
+        if paced:
+            self.pace.correct(now, paced)
+        if more and self.allowance is not None and spending is not None:
             self.allowance.correct(now, spending, more)

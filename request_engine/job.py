@@ -9,21 +9,31 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
-from request_engine import announce, encodings, logs, preflight, progress, proxies, signals
+from request_engine import (
+    announce,
+    encodings,
+    garbage,
+    logs,
+    preflight,
+    progress,
+    proxies,
+    signals,
+)
 from request_engine.budget import Budget
+from request_engine.counting import Counter
 from request_engine.descriptors import most_connections, shortage
 from request_engine.disk import Disk
 from request_engine.errors import Stopped
+from request_engine.intake import Intake, uncounted
 from request_engine.journal import Journal
 from request_engine.preflight import Service
 from request_engine.provider import Provider
-from request_engine.records import Failure, Reply, Request
+from request_engine.records import Failure, Reply
 from request_engine.redaction import Redaction, secrets_in
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
-from request_engine.run import MANY, Measure, Run
+from request_engine.run import MANY, Run
 from request_engine.send import Sender
-from request_engine.sizes import UNCOUNTED, Size
 from request_engine.stopping import Stopping
 from request_engine.summary import Summary
 from request_engine.survey import survey
@@ -34,8 +44,6 @@ log = logging.getLogger(__name__)
 
 CONCURRENT = 1_000
 """Requests in flight where neither the user nor the service says how many."""
-MOST_TOKENS = 10**9
-"""Tokens one request can be thought to take, whatever number it writes into max_tokens."""
 
 
 class Carrier(progress.Moving, Protocol):
@@ -107,7 +115,7 @@ class Job:
         redaction = Redaction(key, *secrets_in(service.parts.geturl()), *secrets_in(proxy or ""))
         logs.hide(redaction)
         budget = self._budget(service.provider)
-        measure = self._measure(service)
+        counter = self._counter(service)
         transport = carrier or self._transport(service, key, proxy)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
         stopping = self._stopping()
@@ -147,20 +155,22 @@ class Job:
                     tally=tally,
                     max_attempts=attempts,
                 )
+                measure = uncounted if counter is None else counter.measure
+                intake = Intake(requests.batches(), measure, journal, tally)
                 run = Run(
                     sender.send,
-                    measure,
                     budget,
-                    journal,
                     disk,
                     stopping,
                     tally,
                     is_large=lambda: (requests.expected_requests() or 0) - tally.done_before > MANY,
                 )
-                with self._watched(state):
+                with self._watched(state), garbage.rarely_looked_for():
                     async with transport, disk.watched():
-                        await run.run(requests.requests())
+                        await run.run(intake)
             finally:
+                if counter is not None:
+                    counter.close()
                 trouble = disk.close()
             changed = requests.changed()
         stopping.judge_whole_run(tally)
@@ -210,31 +220,19 @@ class Job:
     def _limit(self, name: str) -> float | None:
         return preflight.limit(getattr(self, name), f"--{name}")
 
-    def _measure(self, service: Service) -> Measure:
-        """What one attempt of a request may take; nothing is counted that nothing limits."""
+    def _counter(self, service: Service) -> Counter | None:
+        """What counts tokens; nothing is counted that nothing limits."""
         name = self.token_encoding_name
         if name is not None:
-            encodings.encoder(name)  # BadInput now rather than at the first request
+            encodings.check(name)
         limits = (
             self.max_tokens_per_minute,
             self.max_input_tokens_per_minute,
             self.max_output_tokens_per_minute,
         )
         if all(preflight.is_none(one) for one in limits):
-            return lambda request: UNCOUNTED
-        provider, address = service.provider, service.address
-
-        def measure(request: Request) -> Size:
-            body, endpoint = request.body, address.endpoint(request)
-            model = body.get("model")
-            encode = encodings.encoder(name or encodings.encoding_name(model))
-            return Size(
-                min(provider.prompt_tokens(body, endpoint, encode), MOST_TOKENS),
-                min(provider.completion_tokens(body, endpoint), MOST_TOKENS),
-                model if isinstance(model, str) else "",
-            )
-
-        return measure
+            return None
+        return Counter(service.provider, service.address, name)
 
     def _transport(self, service: Service, key: str | None, proxy: str | None) -> Transport:
         return Transport(
@@ -288,6 +286,7 @@ class Job:
             stopped=state.stopping.reason,
             interrupted=state.stopping.interrupted,
             unwritten=journal.unwritten,
+            waited=state.budget.shares.told(state.clock()),
         )
         for line in summary.lines():
             log.info("%s", line)

@@ -121,7 +121,8 @@ class Journal:
         for file, keys, claim in self._earlier:
             offset = keys.take(key)
             if offset is not None:
-                self._place(file, number, offset)
+                if self._ordered:
+                    self._place(file, number, offset)
                 return claim
         return None
 
@@ -169,15 +170,16 @@ class Journal:
     def _append(self, request: Request | Unusable, outcome: Outcome) -> None:
         file = self._errors if isinstance(outcome, Failure) else self._results
         row = self._spelling(request, outcome)
-        self._place(file, request.number, file.append(row))
+        offset = file.append(row)
+        if self._ordered:
+            self._place(file, request.number, offset)
         self.unflushed = True
         self.rows_written += 1
         self.bytes_written += len(row)
-        self.longest_row = max(self.longest_row, len(row))
+        if len(row) > self.longest_row:
+            self.longest_row = len(row)
 
     def _place(self, file: ResultsFile, number: int, offset: int) -> None:
-        if not self._ordered:
-            return
         offsets = self._offsets[file]
         if len(offsets) <= number:
             offsets.extend([-1] * (number + 1 - len(offsets)))

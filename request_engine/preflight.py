@@ -6,8 +6,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from ipaddress import ip_address, ip_network
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,10 +13,7 @@ from request_engine.address import Address
 from request_engine.errors import BadInput
 from request_engine.provider import Provider
 
-_PRIVATE = [
-    ip_network(network)
-    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
-]
+_PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
 
 _past_host = re.compile("[/?#]").split
 _harmless = re.compile(r"[\w+.:/\[\]~%-]*").match
@@ -199,6 +194,8 @@ def paths(requests_path: str, save_path: str | None, errors_path: str | None) ->
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint at the names most like *word*, empty if none is."""
+    from difflib import get_close_matches
+
     close = get_close_matches(word, list(known), n=3, cutoff=0.5)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
@@ -222,12 +219,14 @@ def _finite(value: object) -> float | None:
 
 def _local(parts: SplitResult) -> bool:
     """Whether the host is this machine or one in a private network."""
+    from ipaddress import ip_address, ip_network  # not above, for --help
+
     host = parts.hostname or ""
     try:
         address = ip_address(host)
     except ValueError:
         return host == "localhost" or host.endswith((".local", ".localhost")) or "." not in host
-    return address.is_loopback or any(address in network for network in _PRIVATE)
+    return address.is_loopback or any(address in ip_network(one) for one in _PRIVATE)
 
 
 def _shown(text: str) -> str:

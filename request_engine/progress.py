@@ -114,7 +114,7 @@ class State:
         if budget.held_by is not None:
             return f"{Binding.DISK}: {budget.held_by}"
         if budget.binding is Binding.PAUSE:
-            left = max(0.0, budget.paused_until - self.clock())
+            left = max(0.0, budget.pauses.until - self.clock())
             return f"a pause of {left:.0f} s to end: {self.stopping.kept_out_by}"
         if budget.waiting and budget.binding is not Binding.FILE:
             return budget.binding

@@ -130,8 +130,7 @@ class Provider:
 
     def _judged(self, reply: Reply, wall: Wall) -> Outcome:
         try:
-            text = reply.content.decode("utf-8-sig").strip()
-            payload = splice.parse_reply(text)
+            payload, spelled = splice.read_reply(reply.content)
         except ValueError:
             return self._streamed(reply, wall) or self._unreadable(reply, wall)
         error = judgement.error_in(payload)
@@ -142,7 +141,7 @@ class Provider:
         wrong = self.judge_answer(payload)
         if wrong is not None:
             return self._wrong(reply, payload, wrong, wall)
-        return Success(splice.reply_text(text, payload).encode(), self.usage(payload))
+        return Success(spelled, self.usage(payload))
 
     def _streamed(self, reply: Reply, wall: Wall) -> Outcome | None:
         """Events that came under another content type, or inside an envelope; None for others."""
@@ -243,8 +242,7 @@ _EVENTS = (b"data:", b"event:", b":")
 
 def number(value: Any) -> int:
     """A count from the service's JSON; 0 for what is none."""
-    whole = isinstance(value, int | float) and not isinstance(value, bool)
-    return int(value) if whole and 0 <= value < 1e15 else 0
+    return int(value) if type(value) in (int, float) and 0 <= value < 1e15 else 0
 
 
 def _start(content: bytes) -> str:

@@ -62,9 +62,10 @@ class Redaction:
             return replace(outcome, message=self.text(outcome.message), raw=raw)
         if outcome.extra is not None:
             outcome = replace(outcome, extra=self.text(outcome.extra.decode()).encode())
-        if any(probe in outcome.response for probe in self._probes):
-            hidden = self._in_answers.sub(_HIDDEN.encode(), outcome.response)
-            return replace(outcome, response=hidden)
+        for probe in self._probes:
+            if probe in outcome.response:
+                hidden = self._in_answers.sub(_HIDDEN.encode(), outcome.response)
+                return replace(outcome, response=hidden)
         return outcome
 
 

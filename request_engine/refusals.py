@@ -56,9 +56,17 @@ CODES: Mapping[str, Limit] = {
 }
 """Codes that services share, in lower case. A provider's own (`limits_named`) come first."""
 
+_requested = re.compile(r"requested:?\s+(\d[\d,]*)", re.IGNORECASE).search
+
 _longest_first = "|".join(sorted(WORDS, key=len, reverse=True))
 _words = re.compile(rf"(?<![a-z])(?:{_longest_first})(?![a-z])").search
 _NONE: Mapping[str, Limit] = MappingProxyType({})
+
+
+def tokens_requested(message: str) -> int | None:
+    """The tokens a service counts for the refused request itself ("Requested 2875"), if it says."""
+    said = _requested(message[:SEARCHED])
+    return int(said[1].replace(",", "")) if said else None
 
 
 def limit_named(

@@ -1,39 +1,32 @@
-"""Read the requests file line by line, never more of it than there is room for in flight."""
+"""Read the requests file a batch at a time, never much more of it than there is room for."""
 
 import asyncio
 import gzip
-import io
 import os
 import stat
 import sys
 import threading
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from io import BufferedReader
 from queue import SimpleQueue
-from typing import IO, Protocol, TypeVar
+from typing import TypeVar, cast
 
 from request_engine.errors import BadInput, Stopped
 from request_engine.lines import LONGEST_LINE, content_of, quick_content, read_line, unusable
+from request_engine.raw_lines import Overlong, RawLines
 from request_engine.records import Request, Unusable
 
 _BOM = b"\xef\xbb\xbf"
-_READ_AT_ONCE = 1 << 16
+_FIRST = 8
+"""Requests of the first batch: few, so that the first of many is sent soon."""
+BATCH = 64
+"""Requests of every other: what is done once a batch then costs each little."""
 _AT_ONCE = 1_000
-"""Lines read between two turns of the event loop."""
+"""Lines read between two turns of the event loop where nothing is done with them."""
 
 Item = TypeVar("Item")
-
-
-class Lines(Protocol):
-    """Whatever gives lines of bytes."""
-
-    def readline(self, most: int, /) -> bytes:
-        """The next line, or *most* bytes of it; empty at the end."""
-        ...
-
-    def seek(self, offset: int, /) -> object:
-        """Go back to the first line, with *offset* 0."""
-        ...
+Batch = list[Request | Unusable]
 
 
 class RequestsFile:
@@ -45,7 +38,7 @@ class RequestsFile:
         self.lines_read = 0
         self.requests_read = 0
         self.finished = False
-        self._raw: IO[bytes] = _standard_input() if path == "-" else _opened(path)
+        self._raw: BufferedReader = _standard_input() if path == "-" else _opened(path)
         try:
             mode = os.fstat(self._raw.fileno())
         except OSError as error:
@@ -60,11 +53,10 @@ class RequestsFile:
         if self._regular and path != "-" and not self._size:
             self._raw.close()
             raise BadInput(f"{path} is empty: it should hold one JSON request a line")
-        self._stream: Lines = _Pipe(self._raw.fileno())
-        if path.endswith(".gz"):
-            self._stream = gzip.open(self._raw)
-        elif self._regular:
-            self._stream = _Upto(self._raw, self._size)
+        self._start = self._raw.tell() if self._regular else 0
+        self._unzipped = gzip.open(self._raw) if path.endswith(".gz") else None
+        self._left = self._consumed = 0
+        self._restart()
 
     def close(self) -> None:
         """Close the file; standard input is left to its owner, a pipe to the thread that reads."""
@@ -87,7 +79,10 @@ class RequestsFile:
         self._expected = self.requests_read
         self.lines_read = self.requests_read = 0
         self.finished = False
-        self._stream.seek(0)
+        self._raw.seek(self._start)
+        if self._unzipped is not None:
+            self._unzipped.seek(0)
+        self._restart()
 
     def changed(self) -> str | None:
         """What somebody did to the file while it was read, None if nothing.
@@ -119,26 +114,39 @@ class RequestsFile:
         if not self._regular or not self.requests_read:
             return None
         # Within a compressed file, the reader runs ahead of the lines by at most one buffer.
-        consumed = self._stream.consumed if isinstance(self._stream, _Upto) else self._raw.tell()
+        consumed = self._start + self._consumed if self._unzipped is None else self._raw.tell()
         return max(self.requests_read, int(self.requests_read * self._size / consumed))
 
-    async def requests(self) -> AsyncIterator[Request | Unusable]:
-        """Each request in order. A pipe is read in a thread, so that it may be slow."""
-        items: AsyncIterator[Request | Unusable]
-        items = _in_turns(self._requests()) if self._regular else _from_thread(self._requests())
-        async for item in items:
-            yield item
+    async def batches(self) -> AsyncGenerator[Batch, None]:
+        """The requests in order, some at a time: at least one, and no more of a pipe than is there.
+
+        A pipe is read in a thread, so that it may be slow.
+        """
+        batches = _in_turns(self._batches(), 1) if self._regular else _from_thread(self._batches())
+        async for batch in batches:
+            yield batch
 
     async def contents(self) -> AsyncIterator[tuple[int, bytes]]:
         """Line number and content id of each request, for a file that can be read twice."""
-        async for item in _in_turns(self._contents()):
+        async for item in _in_turns(self._contents(), _AT_ONCE):
             yield item
 
-    def _requests(self) -> Iterator[Request | Unusable | None]:
+    def _batches(self) -> Iterator[Batch | None]:
+        batch: Batch = []
+        most = _FIRST
         for line in self._lines():
-            item = read_line(self.lines_read, line) if isinstance(line, bytes) else line
-            self.requests_read += item is not None
-            yield item
+            if line is not None:
+                item = read_line(self.lines_read, line) if isinstance(line, bytes) else line
+                if item is not None:
+                    self.requests_read += 1
+                    batch.append(item)
+            if len(batch) == most or (line is None and batch):
+                yield batch
+                batch, most = [], BATCH
+            elif line is None:
+                yield None
+        if batch:
+            yield batch
 
     def _contents(self) -> Iterator[tuple[int, bytes] | None]:
         for line in self._lines():
@@ -154,28 +162,47 @@ class RequestsFile:
             yield None if content is None else (self.lines_read, content)
 
     def _lines(self) -> Iterator[bytes | Unusable | None]:
-        """Each line that is not left out; None now and then where many are."""
+        """Each line that is not left out; None wherever the next has to be read first."""
+        lines = RawLines(self._read, LONGEST_LINE)
+        done = self._done
         try:
-            while line := self._stream.readline(LONGEST_LINE + 1):
-                self.lines_read += 1
-                if self.lines_read == 1 and line.startswith(_BOM):
-                    line = line[len(_BOM) :]
-                if len(line) > LONGEST_LINE:
-                    yield self._overlong(line)
-                elif not line.endswith(b"\n") and self._is_half():
-                    break
-                elif self.lines_read >= len(self._done) or not self._done[self.lines_read]:
-                    yield line
-                else:
-                    self.requests_read += 1
-                    if not self.lines_read % _AT_ONCE:
-                        yield None
+            while some := lines.take():
+                for line in some:
+                    self.lines_read += 1
+                    if isinstance(line, Overlong):
+                        self._consumed += line.length
+                        yield self._overlong(line)
+                        continue
+                    self._consumed += len(line)
+                    if self.lines_read == 1 and line.startswith(_BOM):
+                        line = line[len(_BOM) :]
+                    if not line.endswith(b"\n") and self._is_half():
+                        break
+                    if self.lines_read >= len(done) or not done[self.lines_read]:
+                        yield line
+                    else:
+                        self.requests_read += 1
+                yield None
         except (OSError, EOFError, zlib.error) as error:
             why = f"{self.path} cannot be read after line {self.lines_read}: {error}"
             raise (Stopped if self.lines_read else BadInput)(why) from error
         self.finished = True
         if not self.requests_read:
             raise BadInput(f"{self.path} holds no requests: it should hold a JSON object a line")
+
+    def _restart(self) -> None:
+        self._left, self._consumed = self._size - self._start, 0
+
+    def _read(self, most: int) -> bytes:
+        """Some bytes; of a regular file up to the size it had: what is added may be half a line."""
+        if self._unzipped is not None:
+            return self._unzipped.read1(most)
+        if not self._regular:
+            # A buffered reader would hold a lock while it waits, and with it our end.
+            return os.read(self._raw.fileno(), most)
+        part = self._raw.read1(min(most, self._left))
+        self._left -= len(part)
+        return part
 
     def _is_half(self) -> bool:
         """Whether a line without an end is one that is just being written, or was cut off."""
@@ -184,67 +211,10 @@ class RequestsFile:
         self._raw.seek(self._size)
         return self._raw.read(1) not in (b"\n", b"\r")  # its end came after we had opened the file
 
-    def _overlong(self, start: bytes) -> Unusable:
-        length = len(start)
-        part = start
-        while part and not part.endswith(b"\n"):
-            part = self._stream.readline(1 << 20)
-            length += len(part)
+    def _overlong(self, line: Overlong) -> Unusable:
         most = LONGEST_LINE // (1024 * 1024)
-        why = f"too long: {length:,} bytes, and a line may have {most} MiB"
-        return unusable(self.lines_read, start, why)
-
-
-class _Upto:
-    """Lines of a file up to the size it had: what is added meanwhile may be half a line."""
-
-    def __init__(self, file: IO[bytes], end: int) -> None:
-        self._file = file
-        self._start = file.tell()
-        self._end = end
-        self._left = end - self._start
-
-    def readline(self, most: int) -> bytes:
-        """The next line, or *most* bytes of it; empty at the end."""
-        line = self._file.readline(min(most, self._left))
-        self._left -= len(line)
-        return line
-
-    @property
-    def consumed(self) -> int:
-        """Bytes from the file's own start."""
-        return self._end - self._left
-
-    def seek(self, offset: int) -> None:
-        """Go back to the first line."""
-        self._file.seek(self._start + offset)
-        self._left = self._end - self._start - offset
-
-
-class _Pipe:
-    """Lines of a pipe. A buffered reader would hold a lock while it waits, and with it our end."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._buffer = bytearray()
-
-    def readline(self, most: int) -> bytes:
-        """The next line, or *most* bytes of it; empty at the end."""
-        buffer, searched = self._buffer, 0
-        while (end := buffer.find(b"\n", searched)) < 0 and len(buffer) < most:
-            searched = len(buffer)
-            part = os.read(self._descriptor, _READ_AT_ONCE)
-            if not part:
-                break
-            buffer += part
-        taken = min(end + 1 if end >= 0 else len(buffer), most)
-        line = bytes(buffer[:taken])
-        del buffer[:taken]
-        return line
-
-    def seek(self, offset: int) -> None:
-        """A pipe cannot."""
-        raise io.UnsupportedOperation("seek")
+        why = f"too long: {line.length:,} bytes, and a line may have {most} MiB"
+        return unusable(self.lines_read, line.start, why)
 
 
 def _same_file(path: str, state: os.stat_result) -> bool:
@@ -254,13 +224,13 @@ def _same_file(path: str, state: os.stat_result) -> bool:
         return False
 
 
-def _standard_input() -> IO[bytes]:
+def _standard_input() -> BufferedReader:
     if sys.stdin is None:
         raise BadInput("standard input is closed, so there are no requests to read from it")
-    return sys.stdin.buffer
+    return cast(BufferedReader, sys.stdin.buffer)
 
 
-def _opened(path: str) -> IO[bytes]:
+def _opened(path: str) -> BufferedReader:
     try:
         return open(path, "rb")
     except FileNotFoundError:
@@ -271,13 +241,13 @@ def _opened(path: str) -> IO[bytes]:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
 
 
-async def _in_turns(items: Iterator[Item | None]) -> AsyncIterator[Item]:
-    """*items* that are something; the event loop has its turn now and then."""
-    for count, item in enumerate(items, 1):
+async def _in_turns(items: Iterator[Item | None], at_once: int) -> AsyncIterator[Item]:
+    """*items* that are something; the event loop has its turn before every *at_once* of them."""
+    for count, item in enumerate(items):
+        if not count % at_once:
+            await asyncio.sleep(0)
         if item is not None:
             yield item
-        if item is None or not count % _AT_ONCE:
-            await asyncio.sleep(0)
 
 
 async def _from_thread(items: Iterator[Item | None]) -> AsyncIterator[Item]:

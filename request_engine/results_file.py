@@ -99,7 +99,7 @@ class ResultsFile:
         if self._ragged:
             self._cut_off(offset)
         self._ragged = True
-        left = memoryview(row)
+        left = row
         try:
             while left:
                 left = left[os.write(self._descriptor, left) :]

@@ -1,17 +1,18 @@
-"""Run a whole file: read a request when there is room for it, send it, write its row.
+"""Run a whole file: admit a request when there is room for it, send it, write its row.
 
-requests file -> claim (done before?) -> budget.acquire -> send -> disk
+intake (read, claimed, measured) -> budget.acquire -> send -> disk
 """
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
-from request_engine.budget import Budget, Reservation
+from request_engine.budget import Budget
 from request_engine.disk import Disk
 from request_engine.errors import Stopped
-from request_engine.journal import Journal
+from request_engine.intake import Intake
 from request_engine.records import Failure, Kind, Outcome, Request, Success, Unusable
+from request_engine.reservation import Reservation
+from request_engine.shares import Binding
 from request_engine.sizes import Size
 from request_engine.stopping import Abandoned, Stopping
 from request_engine.tally import Tally
@@ -23,10 +24,6 @@ MANY = 500
 """Requests from which on that is worth the time of one answer."""
 
 Send = Callable[[Request, Size, Reservation], Awaitable[Outcome]]
-Measure = Callable[[Request], Size]
-
-_YIELD_EVERY = 100
-"""Requests admitted between two turns of the event loop, so that the first of many is sent soon."""
 
 
 class Run:
@@ -35,22 +32,15 @@ class Run:
     def __init__(
         self,
         send: Send,
-        measure: Measure,
         budget: Budget,
-        journal: Journal,
         disk: Disk,
         stopping: Stopping,
         tally: Tally,
         is_large: Callable[[], bool] = lambda: False,
     ) -> None:
-        """*measure* says what one attempt of a request may take of the budget.
-
-        *is_large*: whether so much is to do that a few requests go first, as canaries.
-        """
+        """*is_large*: whether so much is to do that a few requests go first, as canaries."""
         self._send = send
-        self._measure = measure
         self._budget = budget
-        self._journal = journal
         self._disk = disk
         self._stopping = stopping
         self._tally = tally
@@ -62,18 +52,22 @@ class Run:
         self._one_done = asyncio.Event()
         self._bug: BaseException | None = None
 
-    async def run(self, requests: AsyncIterator[Request | Unusable]) -> None:
+    async def run(self, intake: Intake) -> None:
         """Give every request its row, or as many as can be before something stops the run."""
         self._stopping.on_give_up(self._give_up)
         try:
             try:
-                await self._admit_all(requests)
+                await self._admit_all(intake)
             except Abandoned:
                 pass
             except Stopped as unreadable:
                 self._stopping.stop(str(unreadable))
+            finally:
+                await intake.close()
+            self._waits_for(Binding.SERVICE)
             while self._open:
-                await asyncio.wait(tuple(self._open))
+                done, _ = await asyncio.wait(tuple(self._open))
+                self._open -= done  # those that were given up before they began
         finally:
             self._stopping.close()
             self._give_up()
@@ -81,40 +75,48 @@ class Run:
         if self._bug is not None:
             raise self._bug
 
-    async def _admit_all(self, requests: AsyncIterator[Request | Unusable]) -> None:
-        for count in itertools.count(1):
-            if count % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)
-            with self._stopping.resting():
-                request = await anext(requests, None)
-            if request is None:
-                return
-            if claim := self._journal.claim(request):
-                self._tally.claim(claim)
-            elif isinstance(request, Unusable):
-                self._disk.keep(request, Failure(Kind.BAD_REQUEST, request.message))
-            else:
-                await self._admit(request)
-
-    async def _admit(self, request: Request) -> None:
-        size = self._measure(request)
+    async def _admit_all(self, intake: Intake) -> None:
+        # One rest for all: a stop ends whatever is awaited here, now or next.
         with self._stopping.resting():
-            while len(self._open) >= self._room():
-                self._one_done.clear()
-                await self._one_done.wait()
-            reservation = await self._budget.acquire(size)
-        task = asyncio.create_task(self._carry(request, size, reservation))
-        self._open.add(task)
-        task.add_done_callback(self._forget)
+            while True:
+                await asyncio.sleep(0)  # so that what was admitted is sent
+                if intake.waits:
+                    self._waits_for(Binding.FILE)
+                batch = await intake.next()
+                if batch is None:
+                    return await asyncio.sleep(0)  # for a stop that was asked for just now
+                for item, size in batch:
+                    if self._stopping.reason is not None:
+                        await asyncio.sleep(0)
+                    if isinstance(item, Unusable):
+                        self._disk.keep(item, Failure(Kind.BAD_REQUEST, item.message))
+                    else:
+                        await self._admit(item, size)
+
+    async def _admit(self, request: Request, size: Size) -> None:
+        while len(self._open) >= self._room():
+            self._waits_for(Binding.SERVICE)
+            self._one_done.clear()
+            await self._one_done.wait()
+        reservation = await self._budget.acquire(size)
+        self._open.add(asyncio.create_task(self._carry(request, size, reservation)))
 
     async def _carry(self, request: Request, size: Size, reservation: Reservation) -> None:
+        task = asyncio.current_task()
+        assert task is not None
         try:
             outcome = await self._send(request, size, reservation)
+            self._disk.keep(request, outcome)
+            self._stopping.judge(outcome, self._tally)
+            self._answered = self._answered or isinstance(outcome, Success)
         except Abandoned:
-            return
-        self._disk.keep(request, outcome)
-        self._stopping.judge(outcome, self._tally)
-        self._answered = self._answered or isinstance(outcome, Success)
+            pass
+        except Exception as error:  # noqa: BLE001  raised when the run ends
+            self._bug = self._bug or error
+            self._stopping.stop(f"a fault in the program: {error!r}")
+        finally:
+            self._open.discard(task)
+            self._one_done.set()
 
     def _room(self) -> int:
         """How many requests may be open now."""
@@ -124,9 +126,5 @@ class Run:
         for task in self._open:
             task.cancel()
 
-    def _forget(self, task: "asyncio.Task[None]") -> None:
-        self._open.discard(task)
-        self._one_done.set()
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._bug = self._bug or error
-            self._stopping.stop(f"a fault in the program: {error!r}")
+    def _waits_for(self, binding: Binding) -> None:
+        self._budget.shares.bind(asyncio.get_running_loop().time(), binding)

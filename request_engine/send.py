@@ -14,12 +14,23 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeGuard
 
+from request_engine import refusals
 from request_engine.address import Address
 from request_engine.backoff import backoff
-from request_engine.budget import Budget, Reservation
+from request_engine.budget import Budget
 from request_engine.provider import Provider, Wall
-from request_engine.records import RETRIED, Failure, Kind, Outcome, Reply, Request, Success
+from request_engine.records import (
+    RETRIED,
+    Failure,
+    Kind,
+    Limit,
+    Outcome,
+    Reply,
+    Request,
+    Success,
+)
 from request_engine.redaction import Redaction
+from request_engine.reservation import Reservation
 from request_engine.sizes import NO_TOKENS, Size
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
@@ -30,6 +41,9 @@ MOST_BAD_ANSWERS = 3
 """Attempts that may end in an answer that was paid for and cannot be used."""
 MOST_UNSURE = 3
 """Attempts of which nobody says what became: each may have been executed and billed."""
+MOST_FIRST = 3
+"""Refusals for speed after which a request goes before all others: what the service says of when
+there is room is said of this one. One that is refused for ever does not keep the others waiting."""
 
 
 class Sender:
@@ -73,26 +87,28 @@ class Sender:
         Abandoned is raised when the run stops while the request only waits for its next attempt.
         """
         failures: list[Failure] = []
-        refused_since: float | None = None
+        refused, refused_since = 0, 0.0
         connection_died = False
         while True:
             outcome = await self._attempt(request, reservation)
             if isinstance(outcome, Success):
                 return outcome
             if outcome.kind is Kind.RATE_LIMIT:
-                refused_since = self._now() if refused_since is None else refused_since
+                refused_since = refused_since if refused else self._now()
+                refused += 1
                 if self._stopping.refused_alone(self._now(), refused_since):
                     return replace(outcome, earlier=tuple(failures))
             elif outcome.stale and not connection_died:
                 connection_died = True
             else:
-                refused_since = None
+                refused = 0
                 failures.append(replace(outcome, attempt=len(failures) + 1))
                 if not self._worth_another(failures):
                     return replace(failures[-1], earlier=tuple(failures[:-1]))
                 await self._stopping.back_off(self._rest(outcome, len(failures)))
             with self._stopping.resting():
-                reservation = await self._budget.acquire(size)
+                first = 0 < refused <= MOST_FIRST
+                reservation = await self._budget.acquire(size, first=first)
 
     async def _attempt(self, request: Request, reservation: Reservation) -> Outcome:
         self._tally.attempts += 1
@@ -100,6 +116,8 @@ class Sender:
             endpoint = self._address.endpoint(request)
             wire_body = self._provider.wire_body(request, self._api_key, endpoint)
             reply = await self._post(self._address.url(request), wire_body)
+            if self._budget.listens and isinstance(reply, Reply):
+                self._budget.announced(self._provider.announced(reply.headers))
             outcome = self._redaction.outcome(
                 reply if isinstance(reply, Failure) else self._provider.read(reply, self._wall)
             )
@@ -132,8 +150,13 @@ class Sender:
 
     def _pause(self, request: Request, reservation: Reservation, failure: Failure) -> None:
         refused = failure.kind is Kind.RATE_LIMIT
-        self._budget.pause(reservation, failure.wait, failure.limit, refused=refused)
-        in_a_row = self._budget.refused_in_a_row
+        requested = None
+        if failure.limit is Limit.TOKENS:
+            requested = refusals.tokens_requested(failure.message)
+        self._budget.pause(
+            reservation, failure.wait, failure.limit, refused=refused, requested=requested
+        )
+        in_a_row = self._budget.pauses.in_a_row
         self._stopping.kept_out(self._now(), request.number, failure, in_a_row)
 
     def _now(self) -> float:

@@ -19,6 +19,22 @@ class Binding(StrEnum):
     PROBE = "the answer to a probe"
 
 
+SHORT = {
+    Binding.FILE: "reading the file",
+    Binding.SERVICE: "the last answers",
+    Binding.REQUESTS: "requests a minute",
+    Binding.TOKENS: "tokens a minute",
+    Binding.INPUT_TOKENS: "input tokens a minute",
+    Binding.OUTPUT_TOKENS: "output tokens a minute",
+    Binding.CONCURRENCY: "requests in flight",
+    Binding.SPACING: "time between sends",
+    Binding.DISK: "the disk",
+    Binding.PAUSE: "pauses after refusals",
+    Binding.PROBE: "probes after pauses",
+}
+"""The same in a word or two, for a list."""
+
+
 class Shares:
     """Seconds for each reason, of the loop's clock."""
 

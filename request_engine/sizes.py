@@ -62,6 +62,11 @@ class Sizes:
         lengths = self._completions.get(_kind(size))
         return Usage(prompt, size.ceiling if lengths is None else lengths.told(size.ceiling))
 
+    def at_most(self, size: Size) -> int:
+        """What an attempt of *size* takes if its answer is as long as it may be."""
+        ratio = self._prompts.get(size.model)
+        return size.ceiling + (size.prompt if ratio is None else round(size.prompt * ratio.value))
+
     def learn(self, size: Size, used: Usage) -> None:
         """An answer to an attempt of *size* took so much."""
         if used.prompt and size.prompt:

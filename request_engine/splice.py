@@ -4,12 +4,16 @@ No JSON library gives back what it was given (big integers, float spellings, dup
 what is passed on is always a slice of the original text.
 """
 
+import importlib.util
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
+_LARGE = 8 * 1024
+"""Bytes of a reply or a member from which on leaving some of it unread is worth it."""
 _past_space = re.compile(r"[ \t\n\r]*").match
 
 
@@ -54,6 +58,66 @@ def parse(text: str) -> Any:
 def parse_reply(text: str) -> Any:
     """Like `parse`, but lets NaN and Infinity through, which some services write in logprobs."""
     return _lenient.decode(text)
+
+
+def read_reply(content: bytes) -> tuple[Any, bytes]:
+    """The value of a reply, and its spelling for the row. ValueError when it is not JSON.
+
+    What is JSON to the letter, as nearly all replies are, is not copied: 40 us a reply saved.
+    """
+    try:
+        return _quick_reader()(content), _one_line(content)
+    except (ValueError, StopIteration):
+        text = content.decode("utf-8-sig").strip()
+        value = parse_reply(text)
+        return value, reply_text(text, value).encode()
+
+
+@cache
+def _quick_reader() -> Callable[[bytes], Any]:
+    """What gives the value of strict JSON, or fails: msgspec if it is there (the `fast` extra).
+
+    Its values are the same. Those that nobody reads, the numbers of embeddings and the pictures
+    in a large `data`, are only checked: 30 KB in 30 us instead of 450.
+    """
+    if not importlib.util.find_spec("msgspec"):
+        return _read_quickly
+    import msgspec
+
+    decode = msgspec.json.Decoder().decode
+    members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+    def read(content: bytes) -> Any:
+        try:
+            if len(content) < _LARGE:
+                return decode(content)
+            content.decode()  # strings that are not read are not looked at either
+            return {
+                name: value
+                if name == "data" and memoryview(value).nbytes > _LARGE
+                else decode(value)
+                for name, value in members_of(content).items()
+            }
+        except msgspec.MsgspecError as error:
+            raise ValueError from error
+
+    return read
+
+
+def _read_quickly(content: bytes) -> Any:
+    text = content.decode()
+    value, end = _quick(text, 0)
+    if text[end:].strip(" \t\r\n"):
+        raise ValueError("more than one value")
+    return value
+
+
+def _one_line(content: bytes) -> bytes:
+    """As `one_line`, of bytes."""
+    content = content.strip(b" \t\r\n")
+    if b"\n" in content or b"\r" in content:
+        return content.replace(b"\r", b" ").replace(b"\n", b" ")
+    return content
 
 
 def one_line(text: str) -> str:

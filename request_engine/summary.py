@@ -1,11 +1,17 @@
 """What a run came to, in the words that close it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from request_engine.durations import lasting
+from request_engine.shares import SHORT, Binding
 from request_engine.tally import Cause, Tally
 
 _SHOWN = 8
+_TOLD = 0.005
+"""Of the time; less is not worth a word."""
+_WORTH = 5.0
+"""Seconds of a run from which on it is worth a line what they went into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,8 @@ class Summary:
     """Why it ended early; None when every request has its row."""
     interrupted: bool = False
     unwritten: int = 0
+    waited: Mapping[Binding, float] = field(default_factory=dict)
+    """The share of the time that each reason kept the next request from being sent."""
 
     @property
     def rows(self) -> int:
@@ -41,6 +49,7 @@ class Summary:
             said.append(f"Stopped early: {self.stopped}")
         if self.unwritten:
             said.append(f"{self.unwritten:,} rows could not be written and are lost with this run")
+        said += self._waiting()
         said.append(self._counts())
         if self.stopped is not None:
             first = "" if self.interrupted else "Mend that, then "
@@ -72,6 +81,13 @@ class Summary:
                 f"answer{upto}"
             )
         return said
+
+    def _waiting(self) -> list[str]:
+        told = [(name, share) for name, share in self.waited.items() if share >= _TOLD]
+        if self.seconds < _WORTH or not told:
+            return []
+        named = ", ".join(f"{SHORT[name]} {share:.0%}" for name, share in told)
+        return [f"What the time went into: {named}"]
 
     def _counts(self) -> str:
         tally = self.tally

@@ -78,17 +78,21 @@ def prompt_count(prompt: Any) -> int:
 
 def completion_ceiling(body: Any) -> int | None:
     """The most tokens one answer may have, None when the body does not say."""
-    return max(_positive_integers(body, _CEILINGS), default=None)
+    return _largest(body, _CEILINGS) or None
 
 
 def choices(body: Any) -> int:
     """How many answers each prompt is to have."""
-    return max(_positive_integers(body, _CHOICES), default=1)
+    return _largest(body, _CHOICES) or 1
 
 
-def _positive_integers(body: Any, keys: tuple[str, ...]) -> Iterator[int]:
-    fields = _object(body)
-    return (fields[key] for key in keys if _is_integer(fields.get(key)) and fields[key] > 0)
+def _largest(body: Any, keys: tuple[str, ...]) -> int:
+    """The largest of the whole numbers above 0 that *body* has for *keys*; 0 if there are none."""
+    largest, body = 0, _object(body)
+    for key in keys:
+        if key in body and _is_integer(value := body[key]) and value > largest:
+            largest = value
+    return largest
 
 
 def _one_prompt_tokens(prompt: Any, encode: Encode) -> int:
@@ -100,9 +104,10 @@ def _one_prompt_tokens(prompt: Any, encode: Encode) -> int:
 
 
 def _conversation(messages: list[Any], encode: Encode, image_tokens: ImageTokens) -> int:
-    if not messages:
-        return 0
-    return _PRIMING + sum(_message_tokens(message, encode, image_tokens) for message in messages)
+    tokens = _PRIMING if messages else 0
+    for message in messages:
+        tokens += _message_tokens(message, encode, image_tokens)
+    return tokens
 
 
 def _message_of(role: str, content: Any) -> list[Any]:
@@ -114,6 +119,8 @@ def _message_tokens(message: Any, encode: Encode, image_tokens: ImageTokens) -> 
     if not isinstance(message, dict):
         return _content_tokens(message, encode, image_tokens)
     tokens = _MESSAGE + _text_tokens(message.get("role"), encode)
+    if len(message) == 2 and "role" in message and "content" in message:  # as nearly always
+        return tokens + _content_tokens(message["content"], encode, image_tokens)
     # Beside no role the name is a called function's, which costs no more than its text.
     if isinstance(message.get("name"), str) and "role" in message:
         tokens += _NAME
@@ -130,6 +137,8 @@ def _tool_call_tokens(call: Any, encode: Encode) -> int:
 
 def _content_tokens(content: Any, encode: Encode, image_tokens: ImageTokens) -> int:
     """Tokens of a text, a part, a block, an item, or lists of them however deep."""
+    if isinstance(content, str):
+        return len(encode(content))
     tokens = 0
     pending = [content]
     while pending:

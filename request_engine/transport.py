@@ -5,6 +5,7 @@ import io
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
+from functools import lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from request_engine.connections import Connector
 from request_engine.deadlines import Attempt, Deadlines, says_something
 from request_engine.durations import lasting
 from request_engine.event_stream import EVENTS, Assembler
+from request_engine.ready_post import ReadyPost, ready_post
 from request_engine.records import Failure, Kind, Reply
 from request_engine.suspension import NEVER_STOPS, Clock, Suspension
 
@@ -23,8 +25,10 @@ log = logging.getLogger(__name__)
 
 LARGEST_REPLY = 256 * 1024 * 1024
 """Bytes after decompression. 2,048 embeddings of 3,072 numbers are a quarter of it."""
-_LARGE = 1024 * 1024
-"""Bytes of a body."""
+LARGE_BODY = 1024 * 1024
+"""Bytes from which on a body goes out in parts: at once it would be copied, and hold all up."""
+_URLS = 1_024
+"""Different ones that are kept ready; batch lines may each name their own path."""
 _LINGERING = 1.0
 """Seconds that the end of a connection may take after a complete answer."""
 
@@ -66,22 +70,26 @@ class Transport:
         self._proxy_shown = None if proxy is None else proxies.without_credentials(proxy)
         self._assembler = assembler
         self._always = always
-        self._session: aiohttp.ClientSession | None = None
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
+        self._session: aiohttp.ClientSession
+        self._connector: Connector
+        self._ready: Callable[[str], ReadyPost | None]
         self._watch = ExitStack()
 
     async def __aenter__(self) -> Self:
         every = self._deadlines.every
         suspension = Suspension(every, asyncio.get_running_loop().time, self._always)
-        connector = Connector(self._deadlines.connected)
+        self._connector = Connector(self._deadlines.connected)
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=self._connector,
             # The deadlines are ours: a total of aiohttp's is one timer more for each request.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._deadlines.connect),
+            timeout=self._timeout,
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        self._ready = lru_cache(_URLS)(partial(ready_post, self._session, self._headers))
         self._deadlines.moves()
-        self._watch.enter_context(timers.repeated(every, lambda: self._look(suspension, connector)))
+        self._watch.enter_context(timers.repeated(every, lambda: self._look(suspension)))
         return self
 
     async def __aexit__(
@@ -91,8 +99,7 @@ class Transport:
         traceback: TracebackType | None,
     ) -> None:
         self._watch.close()
-        if self._session is not None:
-            await self._session.close()
+        await self._session.close()
 
     @property
     def moved_at(self) -> float:
@@ -121,58 +128,58 @@ class Transport:
         return attempt.overdue
 
     async def _post(self, url: str, wire_body: bytes, attempt: Attempt) -> Reply | Failure:
-        assert self._session is not None, "the transport is used inside `async with`"
-        # A large body goes out in parts: at once it would be copied, and hold everybody up.
-        data = wire_body if len(wire_body) < _LARGE else io.BytesIO(wire_body)
+        ready = None
+        if self._proxy is None and len(wire_body) < LARGE_BODY:
+            ready = self._ready(url)
+        if ready is None:
+            return await self._post_by_session(url, wire_body, attempt)
+        connection = await self._connector.connect(ready.place, [], self._timeout)
+        protocol = connection.protocol
+        assert protocol is not None
+        try:
+            message, content = await ready.ask(protocol, wire_body)
+            reply = await self._read(message.code, message.headers, content, attempt)
+            if not protocol.writing_paused:
+                connection.release()  # to be used again, if the reply was read to its end
+            return reply
+        finally:
+            connection.close()
+
+    async def _post_by_session(
+        self, url: str, wire_body: bytes, attempt: Attempt
+    ) -> Reply | Failure:
+        """The general way, three times as long: for proxies, large bodies and odd URLs."""
+        data = wire_body if len(wire_body) < LARGE_BODY else io.BytesIO(wire_body)
         async with self._session.post(
             url, data=data, allow_redirects=False, proxy=self._proxy
         ) as response:
-            attempt.answering = True
-            content = await self._content(response, attempt)
-            if isinstance(content, Failure):
-                return content
-            return Reply(response.status, response.headers, content)
+            return await self._read(response.status, response.headers, response.content, attempt)
 
-    async def _content(self, response: aiohttp.ClientResponse, attempt: Attempt) -> bytes | Failure:
-        """The reply's body as it is, or as it would be unstreamed.
+    async def _read(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        content: aiohttp.StreamReader,
+        attempt: Attempt,
+    ) -> Reply | Failure:
+        """The reply with its body as it is, or as it would be unstreamed.
 
         A connection that was not read to the end of the reply is closed.
         """
-        assembler = None
-        if self._assembler is not None and _is_stream_of_answer(response):
-            assembler = self._assembler()
-        said = says_something if assembler is None else assembler.feed
-        parts: list[bytes] = []
-        try:
-            async for part in response.content.iter_any():
-                attempt.received(len(part), meaningful=said(part))
-                if attempt.size > LARGEST_REPLY:
-                    return _too_large(response.status)
-                if assembler is None:
-                    parts.append(part)
-                elif assembler.cut is not None:
-                    break
-                elif assembler.ended:
-                    attempt.whole()
-                    await _end(response)
-                    break
-        except (aiohttp.ClientError, OSError):
-            # A stream may have said all but its last word.
-            content = None if assembler is None else assembler.finish()
-            if not isinstance(content, bytes):
-                raise
-            return content
-        if assembler is not None:
-            return assembler.finish()
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        attempt.answering = True
+        if self._assembler is not None and _is_stream_of_answer(status, headers):
+            whole = await _assembled(self._assembler(), status, content, attempt)
+        else:
+            whole = await _as_it_is(status, content, attempt)
+        return whole if isinstance(whole, Failure) else Reply(status, headers, whole)
 
-    def _look(self, suspension: Suspension, connector: Connector) -> None:
+    def _look(self, suspension: Suspension) -> None:
         """End what takes too long; but time in which nobody could read an answer does not count."""
         gap = suspension.look()
         if gap.unserved:
             self._deadlines.shift(gap.unserved)
         if gap.asleep:
-            connector.renew()
+            self._connector.renew()
             log.info(
                 "this machine or process was asleep for %s; connections are made anew",
                 lasting(gap.asleep),
@@ -180,19 +187,54 @@ class Transport:
         self._deadlines.end_overdue()
 
 
-def _is_stream_of_answer(response: aiohttp.ClientResponse) -> bool:
-    kind = response.headers.get("Content-Type", "")
-    return response.status // 100 == 2 and kind.lower().startswith(EVENTS)
+def _is_stream_of_answer(status: int, headers: Mapping[str, str]) -> bool:
+    return status // 100 == 2 and headers.get("Content-Type", "").lower().startswith(EVENTS)
 
 
-async def _end(response: aiohttp.ClientResponse) -> None:
+async def _as_it_is(
+    status: int, content: aiohttp.StreamReader, attempt: Attempt
+) -> bytes | Failure:
+    parts: list[bytes] = []
+    while not content.at_eof():
+        part = await content.readany()
+        attempt.received(len(part), meaningful=says_something(part))
+        if attempt.size > LARGEST_REPLY:
+            return _too_large(status)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _assembled(
+    assembler: Assembler, status: int, content: aiohttp.StreamReader, attempt: Attempt
+) -> bytes | Failure:
+    try:
+        async for part in content.iter_any():
+            attempt.received(len(part), meaningful=assembler.feed(part))
+            if attempt.size > LARGEST_REPLY:
+                return _too_large(status)
+            if assembler.cut is not None:
+                break
+            if assembler.ended:
+                attempt.whole()
+                await _end(content)
+                break
+    except (aiohttp.ClientError, OSError):
+        # A stream may have said all but its last word.
+        answer = assembler.finish()
+        if not isinstance(answer, bytes):
+            raise
+        return answer
+    return assembler.finish()
+
+
+async def _end(content: aiohttp.StreamReader) -> None:
     """Read what follows a complete answer, so that its connection can be used again.
 
     Nothing that happens now takes the answer away, the end of the run included.
     """
     with suppress(aiohttp.ClientError, OSError, asyncio.CancelledError):
         async with asyncio.timeout(_LINGERING):
-            async for _ in response.content.iter_any():
+            async for _ in content.iter_any():
                 pass
 
 

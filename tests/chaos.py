@@ -19,12 +19,19 @@ import pytest
 
 from request_engine import announce
 from request_engine.disk import Disk
+from request_engine.intake import Intake
 from request_engine.journal import Journal
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
 from request_engine.run import Run
 from request_engine.sizes import Size
 from request_engine.survey import survey
+
+
+async def ten_tokens(requests):
+    """The size of each."""
+    return [Size(10) for _ in requests]
+
 
 _BY_PATH = ("stat", "lstat", "unlink", "remove", "replace", "rename")
 _BY_DESCRIPTOR = ("write", "fsync", "ftruncate", "fstat", "pread")
@@ -182,9 +189,9 @@ class Command:
             self.to_do = requests.expected_requests() - tally.done_before
         announce.found(journal, requests, tally, surveyed=surveyed)
         send, budget = service.sender.send, service.budget
-        run = Run(send, lambda asked: Size(10), budget, journal, disk, service.stopping, tally)
+        run = Run(send, budget, disk, service.stopping, tally)
         async with disk.watched():
-            await run.run(requests.requests())
+            await run.run(Intake(requests.batches(), ten_tokens, journal, tally))
 
     @contextmanager
     def _listening(self):

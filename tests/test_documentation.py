@@ -1,6 +1,8 @@
 """The documents say what the code does, and both languages say the same."""
 
 import argparse
+import importlib
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -8,18 +10,32 @@ from typing import Any
 import pytest
 
 from api_request_parallel_processor import command_line, find_providers
+from benchmarks.pictures import PICTURES
 from request_engine import judgement, preflight
 from request_engine.encodings import ENCODING_NAMES
 from request_engine.lines import read_line
 from request_engine.local_endpoint.flags import _parser as local_endpoint_flags
+from request_engine.pace import Pace
 from request_engine.records import Kind, Reply, Request, Success
 from request_engine.rows import read_row
+from request_engine.shares import SHORT
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 READMES = (ENGLISH, CHINESE)
-FAILURES, FAULTS = "docs/failures.md", "docs/faults.md"
-DOCUMENTS = (*READMES, "CHANGELOG.md", FAILURES, FAULTS)
+FAILURES, FAULTS, LIMITS = "docs/failures.md", "docs/faults.md", "docs/limits.md"
+DOCUMENTS = (*READMES, "CHANGELOG.md", FAILURES, FAULTS, LIMITS)
+CONTROLLER = [
+    "allowance",
+    "backoff",
+    "budget",
+    "charges",
+    "gate",
+    "pace",
+    "pause",
+    "sizes",
+    "window",
+]
 
 PROVIDERS = find_providers().PROVIDERS
 FLAGS = [
@@ -245,3 +261,80 @@ def test_every_path_of_the_layout_exists(readme: str) -> None:
     table = next(one for one in tables(readme) if one[0][0] in ("path", "路径"))
     paths = [path for row in table[1:] for path in re.findall(r"`([^`]+)`", row[0])]
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def constants_of(module: str) -> dict[str, tuple[float, ...]]:
+    """`module.NAME` of every number, or numbers, that a room of the controller goes by."""
+    found = {}
+    for name, value in vars(importlib.import_module(f"request_engine.{module}")).items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        if re.fullmatch(r"[A-Z_]+", name) and all(map(is_number, numbers)):
+            found[f"`{module}.{name.lstrip('_')}`"] = numbers
+    return found
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+@pytest.mark.parametrize("module", CONTROLLER)
+def test_every_constant_of_the_controller_is_on_its_page(module: str) -> None:
+    """docs/limits.md has each with its value, and none that is not there."""
+    told = {
+        name: tuple(float(one.replace(",", "")) for one in row[1].split(" to "))
+        for name, row in rows_of(LIMITS).items()
+        if name.startswith(f"`{module}.")
+    }
+    assert told == constants_of(module)
+
+
+def cases(heading: str) -> list[tuple[float, float]]:
+    """The two numbers in each row of the table that begins with *heading*."""
+    table = next(one for one in tables(LIMITS) if one[0][0] == heading)
+    return [tuple(float(cell.split()[0].replace(",", "")) for cell in row) for row in table[1:]]
+
+
+def refused_pace(pause: float) -> Pace:
+    """Ten a second for 10 s, then refused for the first time, and let in after *pause*."""
+    pace = Pace(1.0)
+    for tenth in range(100):
+        pace.spend(tenth / 10, 1)
+    pace.resumed(10.0 + pause, 10.0, blamed=True)
+    return pace
+
+
+@pytest.mark.parametrize(("busy", "times"), cases("refused again after"))
+def test_the_page_of_limits_tells_how_much_a_refusal_costs(busy: float, times: float) -> None:
+    """A second short pause, *busy* seconds after the first."""
+    pace = refused_pace(0.5)
+    first = pace.rate
+    pace.resumed(10.5 + busy + 0.5, 10.5 + busy, blamed=True)
+    assert pace.rate / first == pytest.approx(times, abs=0.005)
+
+
+@pytest.mark.parametrize(("pause", "seconds"), cases("the last pause"))
+def test_the_page_of_limits_tells_when_more_is_tried(pause: float, seconds: float) -> None:
+    """With more to send than the pace lets through."""
+    pace = refused_pace(pause)
+    first, resumed = pace.rate, 10.0 + pause
+    now = resumed
+    while pace.rate == first:
+        now += 0.25
+        pace.spend(now, first / 4)
+        pace.wait(now, 2 * first)
+    assert pace.rate > first
+    assert now - resumed == pytest.approx(seconds, abs=0.5)
+
+
+def test_all_that_may_bind_is_on_the_page_of_limits() -> None:
+    """In the words of the progress line and of the closing line."""
+    [table] = [one for one in tables(LIMITS) if one[0][0] == "in the progress line"]
+    assert {row[0]: row[1] for row in table[1:]} == {str(one): SHORT[one] for one in SHORT}
+
+
+def test_the_pictures_are_those_that_the_page_of_limits_shows() -> None:
+    """Each is there, and small."""
+    shown = set(re.findall(r"\]\(pictures/(\w+)\.svg\)", text_of(LIMITS)))
+    there = {path.stem: path for path in (ROOT / "docs" / "pictures").iterdir()}
+    assert shown == there.keys() == PICTURES.keys()
+    assert all(path.stat().st_size < 40_000 for path in there.values())

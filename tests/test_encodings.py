@@ -26,6 +26,7 @@ from request_engine.encodings import (
     encoder,
     encoding,
     encoding_name,
+    token_counts,
     unfailing,
 )
 from request_engine.errors import BadInput
@@ -208,6 +209,21 @@ def test_texts_of_any_length_are_counted_in_slices(name: str, text: str) -> None
     encode = encoder(name)
     expected = whole_slices * len(encode(first)) + len(encode(last))
     assert abs(len(encode(text)) - expected) <= 2 * whole_slices
+
+
+@pytest.mark.parametrize("name", ENCODING_NAMES)
+def test_texts_counted_together_have_as_many_tokens_as_each_alone(name: str) -> None:
+    """Also beside texts that cannot be joined: special tokens, or more than one slice."""
+    encode = encoder(name)
+    plain = [text for title, text in CORPUS.items() if "special" not in title]
+    for texts in (plain, [*CORPUS.values()], [*plain, "word " * 30_000], [], [""], ["", ""]):
+        assert token_counts(name, texts) == [len(encode(text)) for text in texts]
+
+
+@given(st.lists(st.text(st.characters(codec=None), max_size=20), max_size=6))
+def test_any_texts_can_be_counted_together(texts: list[str]) -> None:
+    encode = encoder("o200k_base")
+    assert token_counts("o200k_base", texts) == [len(encode(text)) for text in texts]
 
 
 def test_a_text_with_special_tokens_is_plain_text() -> None:

@@ -317,7 +317,7 @@ async def items(path, content: bytes) -> list[Request | Unusable]:
     path.write_bytes(content)
     file = RequestsFile(str(path))
     try:
-        return [item async for item in file.requests()]
+        return [item async for batch in file.batches() for item in batch]
     finally:
         file.close()
 

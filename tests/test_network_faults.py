@@ -55,6 +55,13 @@ from request_engine.records import Failure, Kind
 ROOT = Path(transport_module.__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True, params=["ready", "by aiohttp's session"])
+def _either_way_out(request, monkeypatch):
+    """Small bodies go out one way, large ones and those for a proxy the other."""
+    if request.param != "ready":
+        monkeypatch.setattr(transport_module, "LARGE_BODY", 0)
+
+
 async def test_a_connection_that_is_refused_was_never_sent():
     outcome = await post(f"http://127.0.0.1:{unused_port()}/v1")
     assert told(outcome) == UNSENT

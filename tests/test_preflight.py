@@ -49,7 +49,7 @@ NO_NUMBERS += ["fast", "", " ", "1,500", "1 500", "0x10", True, False, [], b"5"]
 @pytest.mark.parametrize("value", NO_NUMBERS)
 def test_any_other_limit_is_refused_with_what_was_seen_and_what_may_be(value):
     told = complaint(preflight.limit, value, "--max_requests_per_minute")
-    expected = f"--max_requests_per_minute is {value}, but it must be a number above 0, or none"
+    expected = f"--max_requests_per_minute is {value}, but it must be a number above 0, none"
     assert told.startswith(expected)
 
 

@@ -32,9 +32,10 @@ def requests(tmp_path):
     file.close()
 
 
-async def read(requests, count):
-    stream = requests.requests()
-    for _ in range(count):
+async def read(requests):
+    """The first batches."""
+    stream = requests.batches()
+    for _ in range(2):
         await anext(stream)
     await stream.aclose()
 
@@ -43,7 +44,7 @@ def test_the_plain_line_tells_all_and_what_it_waits_for(requests):
     async def scenario():
         service = Service([answer()], requests_per_minute=60, tokens_per_minute=1_000)
         state = progress.State(service.tally, service.budget, service.stopping, requests, service)
-        await read(requests, 25)
+        await read(requests)
         for _ in range(10):
             await service.budget.acquire(Size(5))
         service.tally.attempts = 10
@@ -240,7 +241,7 @@ def test_the_panel_shows_the_same_on_a_terminal(requests):
     async def scenario():
         service = Service([answer()], requests_per_minute=600)
         state = progress.State(service.tally, service.budget, service.stopping, requests, service)
-        await read(requests, 50)
+        await read(requests)
         service.tally.succeeded, service.tally.refusals = 40, 7
         fail(service.tally, "no", 2)
         await asyncio.sleep(60)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -10,43 +11,52 @@ from scripted import Service, answer, error, request
 from virtual_time import run
 
 from request_engine.disk import Disk
+from request_engine.intake import Intake
 from request_engine.journal import Journal
 from request_engine.records import Unusable
 from request_engine.rows import array_row
 from request_engine.run import CANARY, Run
+from request_engine.shares import Binding
 from request_engine.sizes import Size
 
 
-async def stream(items):
-    for item in items:
-        yield item
+async def stream(items, size=8):
+    """*items* in batches, as a requests file gives them."""
+    items = iter(items)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+async def ten_tokens(requests):
+    return [Size(10) for _ in requests]
 
 
 class Work:
     """A run over *items* against a scripted service."""
 
-    def __init__(self, path, service, items, **settings):
+    def __init__(self, path, service, items, *, disk=Disk, **settings):
         self.service = service
         self.journal = Journal(str(path), None, array_row)
         self.items = items
         tally = service.tally
-        self.disk = Disk(self.journal, service.budget, service.stopping, tally.finish, fsync=None)
+        self.disk = disk(self.journal, service.budget, service.stopping, tally.finish, fsync=None)
         self.run = Run(
             service.sender.send,
-            lambda asked: Size(10),
             service.budget,
-            self.journal,
             self.disk,
             service.stopping,
             tally,
             **settings,
         )
 
+    def intake(self):
+        return Intake(stream(self.items), ten_tokens, self.journal, self.service.tally)
+
     async def done(self):
         try:
             await self.journal.recover()
             async with self.disk.watched():
-                await self.run.run(stream(self.items))
+                await self.run.run(self.intake())
         finally:
             self.trouble = self.disk.close()
 
@@ -96,10 +106,10 @@ def test_P2_every_line_read_gives_exactly_one_row(tmp_path_factory, outcomes):
 
 
 def test_P7_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(tmp_path):
-    """With 4 slots, at most 4 are sent at once, and reading keeps to a bounded distance."""
+    """With 4 slots, at most 4 are sent at once, and reading keeps two batches ahead at most."""
     read, most = [], []
 
-    async def items():
+    def items():
         for one in many(500):
             read.append(one)
             yield one
@@ -109,13 +119,13 @@ def test_P7_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(t
 
         async def slow(url, wire_body):
             most.append(service.budget.in_flight)
-            assert len(read) - service.tally.finished <= 4 + 1
+            assert len(read) - service.tally.finished <= 4 + 2 * 8
             await asyncio.sleep(1)
             return answer()
 
         service.sender._post = slow
-        work = Work(tmp_path / "r.jsonl", service, [])
-        await work.run.run(items())
+        work = Work(tmp_path / "r.jsonl", service, items())
+        await work.run.run(work.intake())
         work.disk.close()
         return asyncio.get_running_loop().time()
 
@@ -127,15 +137,15 @@ def test_P7_an_outage_does_not_pile_up_requests_without_bound(tmp_path):
     """Backing off holds no slot, but at most twice the slots and a hundred wait at once."""
     read = []
 
-    async def items():
+    def items():
         for one in many(5_000):
             read.append(one)
             yield one
 
     async def scenario():
         service = Service([error(503)], max_concurrent=10)
-        work = Work(tmp_path / "r.jsonl", service, [])
-        task = asyncio.create_task(work.run.run(items()))
+        work = Work(tmp_path / "r.jsonl", service, items())
+        task = asyncio.create_task(work.run.run(work.intake()))
         await asyncio.sleep(3)
         open_now = len(read) - service.tally.finished
         task.cancel()
@@ -143,7 +153,7 @@ def test_P7_an_outage_does_not_pile_up_requests_without_bound(tmp_path):
         work.disk.close()
         return open_now
 
-    assert run(scenario()) <= 2 * 10 + 100 + 1
+    assert run(scenario()) <= 2 * 10 + 100 + 2 * 8
 
 
 def test_retries_do_not_starve_new_work_nor_new_work_retries(tmp_path):
@@ -256,7 +266,7 @@ def test_a_fault_of_our_own_is_not_swallowed(tmp_path):
     async def scenario():
         service = Service([answer()])
 
-        async def broken(asked, tokens, reservation):
+        async def broken(asked, size, reservation):
             raise ZeroDivisionError("ours")
 
         work = Work(tmp_path / "r.jsonl", service, many(3))
@@ -265,6 +275,53 @@ def test_a_fault_of_our_own_is_not_swallowed(tmp_path):
 
     with pytest.raises(ZeroDivisionError, match="ours"):
         run(scenario())
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_P12_a_stop_asked_for_while_requests_are_admitted_lets_those_in_flight_come_home(
+    tmp_path, last
+):
+    """What stops it here is a line's own failure row, in the middle of a batch or at its end."""
+    path = tmp_path / "r.jsonl"
+    items = [*many(3), Unusable(4, b'"oops"', "line 4: not JSON")]
+
+    class StopsThere(Disk):
+        def keep(self, asked, outcome):
+            super().keep(asked, outcome)
+            if isinstance(asked, Unusable):
+                service.stopping.stop("enough")
+
+    async def scenario():
+        nonlocal service
+        service = Service([answer()], latency=5.0)
+        work = Work(path, service, items if last else [*items, *many(3)], disk=StopsThere)
+        await work.done()
+        return asyncio.get_running_loop().time(), len(service.sent)
+
+    service = None
+    ended, sent = run(scenario())
+    assert service.stopping.reason == "enough"
+    assert ended == pytest.approx(5.0)
+    assert sent == len(rows(path)) - 1 == 3
+
+
+def test_the_time_is_shared_out_between_what_was_awaited(tmp_path):
+    """A pipe that gives a line a minute, and an answer of half a minute after the last."""
+
+    async def slow_pipe():
+        for one in many(3):
+            await asyncio.sleep(60)
+            yield [one]
+
+    async def scenario():
+        service = Service([answer()], latency=30.0)
+        work = Work(tmp_path / "r.jsonl", service, [])
+        await work.run.run(Intake(slow_pipe(), ten_tokens, work.journal, service.tally))
+        work.disk.close()
+        return service.budget.shares.told(asyncio.get_running_loop().time())
+
+    shares = run(scenario())
+    assert shares == pytest.approx({Binding.FILE: 180 / 210, Binding.SERVICE: 30 / 210})
 
 
 def test_canaries_go_first_when_much_is_to_do(tmp_path):

@@ -332,7 +332,6 @@ def test_every_provider_has_a_block_with_its_url_and_example(desk: Desk, provide
     assert made[0]["--request_url"] == (provider.base_url or "http://a.example")
     assert made[0]["--requests_filepath"] == str(desk.example(f"{provider.name}.jsonl"))
     assert Path(made[0]["--requests_filepath"]).is_file()
-    assert {"--max_requests_per_minute", "--max_tokens_per_minute"} <= made[0].keys()
     assert all({**one, "--provider": provider.name} == made[0] for one in made)
 
 
@@ -360,6 +359,29 @@ def test_settings_come_from_the_environment_and_flags_come_last(desk: Desk, shel
         "--max_wait": "1",
         **{f"--{name.lower()}": value for name, value in settings.items()},
     }
+
+
+LIMITS = ("--max_requests_per_minute", "--max_tokens_per_minute", "--max_concurrent_requests")
+
+
+@pytest.mark.parametrize(
+    ("provider", "limits"),
+    [
+        ("openai", [None, None]),
+        ("aliyun", [None, None]),
+        ("azure", [None, None]),
+        ("openai_compatible", [None, None]),
+        ("deepinfra", ["none", "none"]),
+        ("deepseek", ["none", "none"]),
+        ("local", ["none", "none"]),
+        ("lab_gateway", ["50", "10000"]),
+    ],
+)
+def test_no_account_s_limits_are_guessed(desk: Desk, provider: str, limits: list[object]) -> None:
+    """What is not the same for every account is left to be found out; so is what is in flight."""
+    where = {"REQUEST_URL": "http://a.example"} if provider != "local" else {}
+    made = flags(desk.told("sh", "run.sh", PROVIDER=provider, BNU_API_KEY=USER, **where))
+    assert [made.get(limit) for limit in LIMITS] == [*limits, None]
 
 
 @each_shell

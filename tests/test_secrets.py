@@ -222,10 +222,10 @@ async def test_P9_passwords_in_netrc_are_not_read(tmp_path, monkeypatch):
 def test_P9_a_fault_within_a_run_ends_it_with_3_and_tells_no_key(tmp_path, monkeypatch, capsys):
     """The library that sends fails in a way that it never should."""
 
-    def post(session, url, **more):
-        raise RuntimeError(f"no way to send {session.headers} to {url}")
+    async def connect(self, request, traces, timeout):
+        raise RuntimeError(f"no way to send {request.headers} to {request.url}")
 
-    monkeypatch.setattr(aiohttp.ClientSession, "post", post)
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect)
     monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", KEY)
     path = tmp_path / "in.jsonl"
     path.write_text(json.dumps(BODY), encoding="utf-8")

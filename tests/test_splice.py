@@ -1,5 +1,6 @@
 """JSON is taken apart without re-spelling it: every piece is a slice of the writer's own text."""
 
+import importlib.util
 import json
 
 import pytest
@@ -115,6 +116,58 @@ REPLIES = [
 def test_a_reply_keeps_its_text_unless_that_is_not_json(text, told):
     assert splice.reply_text(text, splice.parse_reply(text)) == told
     json.loads(told)
+
+
+NUMBERS = ", ".join(["0.0123456789"] * 1_000)
+WHOLE_REPLIES = [text for text, _ in REPLIES] + [
+    "\ufeff {}\n",
+    "[1]",
+    "null",
+    '{"big": 98765432109876543210, "f": 2.50, "huge": 1e999, "long": ' + "9" * 5_000 + "}",
+    '{"half": "\\ud83d", "whole": "\\ud83d\\ude00 \u00e9"}',
+    '{"a": 1, "a": 2}',
+    '{"data": [' + NUMBERS + '], "usage": {"prompt_tokens": 7}, "data": [' + NUMBERS + "]}",
+    '{"data": [' + NUMBERS + '], "NaN": NaN}',
+    '{"data": [], "text": "' + "x" * 10_000 + '"}',
+    "[" + NUMBERS + "]",
+]
+BROKEN_REPLIES = [one.encode() for one in BROKEN_OBJECTS if one not in ("[]", '{"a":NaN}')]
+BROKEN_REPLIES += [
+    b'{"a": "\xff"}',
+    b'{"a": "\x01"}',
+    b'{"data": [' + NUMBERS.encode() + b', 01], "b": 1}',
+    b'{"data": ["' + NUMBERS.encode() + b'\xff"]}',
+    b'{"data": [' + NUMBERS.encode() + b"]",
+]
+
+
+@pytest.fixture(params=["msgspec", "standard library"])
+def reading(request, monkeypatch):
+    """What reads a reply, where msgspec is installed and where it is not."""
+    if request.param == "msgspec":
+        pytest.importorskip("msgspec", reason="the `fast` extra is not installed")
+    else:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    splice._quick_reader.cache_clear()
+    yield splice.read_reply
+    splice._quick_reader.cache_clear()
+
+
+@pytest.mark.parametrize("text", WHOLE_REPLIES)
+def test_a_reply_is_read_and_spelled_alike_with_and_without_msgspec(reading, text):
+    bare = text.removeprefix("\ufeff").strip()
+    slowly = splice.parse_reply(bare)
+    value, spelled = reading(text.encode())
+    assert spelled.decode() == splice.reply_text(bare, slowly)
+    if isinstance(value, dict) and type(value.get("data")).__name__ == "Raw":  # large: unread
+        value = value | {"data": json.loads(bytes(value["data"]))}
+    assert repr(value) == repr(slowly)
+
+
+@pytest.mark.parametrize("content", BROKEN_REPLIES)
+def test_what_is_no_json_is_no_reply_with_or_without_msgspec(reading, content):
+    with pytest.raises(ValueError, match=r"."):
+        reading(content)
 
 
 keys = st.text(max_size=4)

@@ -1,0 +1,117 @@
+"""What is measured against what: the floor, the real command, and what people use instead."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import workload
+from benchmarks.measured import Cores, Needed, measured
+from benchmarks.stub import Seen, Stub
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE / "peers"
+DOOR = HERE.parent / "api_request_parallel_processor.py"
+RESULTS = "results.jsonl"
+"""In a folder of its own for each run: nothing is found done, and no journal is left behind."""
+NO_LIMIT = "none"
+NEVER_REACHED = "1000000000000"
+"""A limit that never binds, but for whose sake tokens are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    name: str
+    command: Sequence[str]
+    """It writes its rows, if any, to RESULTS in its working directory."""
+    requests: int
+    cores: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One case once."""
+
+    needed: Needed
+    seen: Seen
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU for each request, those of starting included."""
+        return self.needed.cpu / self.seen.replies
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where cases are run: against which stub, on which cores, with which files."""
+
+    stub: Stub
+    cores: Cores
+    folder: Path
+    embeddings: bool = False
+
+    def run(self, case: Case) -> Run:
+        """Run *case* in a process of its own. Nothing may be missing, sent twice or refused."""
+        with TemporaryDirectory(dir=self.folder) as name:
+            self.stub.reset()
+            needed = measured(case.command, case.cores, folder=Path(name))
+            seen = self.stub.seen()
+            results = Path(name, RESULTS)
+            rows = lines_of(results) if results.exists() else case.requests
+        if not case.requests == seen.replies == rows:
+            raise SystemExit(
+                f"{case.name}: {case.requests} requests, {seen.replies} replies, {rows} rows"
+            )
+        return Run(needed, seen)
+
+    def floor(self, requests: int, in_flight: int) -> Case:
+        bodies = str(self._file(requests).with_suffix(".bodies"))
+        command = [sys.executable, str(HERE / "floor.py"), bodies, self._url, str(in_flight)]
+        return Case("floor", command, requests, self.cores.client)
+
+    def ours(
+        self, name: str, requests: int, in_flight: int, limit: str, cores: frozenset[int]
+    ) -> Case:
+        """The real command line, with *limit* requests and tokens a minute."""
+        flags = {
+            "--requests_filepath": str(self._file(requests)),
+            "--save_filepath": RESULTS,
+            "--request_url": self._url,
+            "--max_requests_per_minute": limit,
+            "--max_tokens_per_minute": limit,
+            "--max_concurrent_requests": str(in_flight),
+        }
+        words = [word for flag in flags.items() for word in flag]
+        return Case(name, [sys.executable, str(DOOR), *words, "--strict"], requests, cores)
+
+    def peer(
+        self, name: str, script: str, requests: int, in_flight: int, python: str, *more: str
+    ) -> Case:
+        """A script of `peers/`, run by *python*."""
+        file = str(self._file(requests))
+        words = [file, RESULTS, self.stub.base_url, str(in_flight), *more]
+        return Case(name, [python, str(PEERS / script), *words], requests, self.cores.client)
+
+    @property
+    def _url(self) -> str:
+        return self.stub.base_url + ("/embeddings" if self.embeddings else "/chat/completions")
+
+    def _file(self, requests: int) -> Path:
+        return workload.written(self.folder, requests, embeddings=self.embeddings)
+
+
+def lines_of(path: Path) -> int:
+    """Read a line at a time: what this process holds counts in the peak of those it starts."""
+    with open(path, "rb") as file:
+        return sum(1 for _ in file)
+
+
+def packages(python: str, wanted: Sequence[str]) -> set[str]:
+    """Those of *wanted* that *python* could import."""
+    ask = "import importlib.util as u, sys; print(*filter(u.find_spec, sys.argv[1:]))"
+    asked = subprocess.run(
+        [python, "-c", ask, *wanted], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return set(asked.stdout.split())

@@ -1,0 +1,165 @@
+"""What the benchmarks measure with: an exact stub, equal bodies, and arithmetic that is right."""
+
+import json
+import os
+import socket
+import time
+from itertools import islice
+
+import pytest
+
+from benchmarks import flat, startup, stub, throughput, workload
+from benchmarks.cases import Bench, Run
+from benchmarks.measured import Cores, Needed
+from request_engine.encodings import encoder
+
+whole_commands = pytest.mark.skipif(os.name == "nt", reason="os.wait4")
+ANYWHERE = Cores(frozenset(), frozenset(), frozenset(), "")
+
+
+@pytest.fixture(scope="module")
+def service():
+    with stub.running() as running:
+        running.reset()
+        yield running
+
+
+def replies(service, sent, pieces=1):
+    """The contents of all replies to *sent*, which goes out in so many pieces on one connection."""
+    port = int(service.base_url.partition("127.0.0.1:")[2].partition("/")[0])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        size = -(-len(sent) // pieces)
+        for start in range(0, len(sent), size):
+            connection.sendall(sent[start : start + size])
+            time.sleep(0.005 if pieces > 1 else 0)
+        with connection.makefile("rb") as stream:
+            for _ in range(sent.count(b"POST ")):
+                length = 0
+                while line := stream.readline().strip():
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name == b"content-length" else length
+                yield stream.read(length)
+
+
+def request(path="chat/completions", body=b'{"a": 1}'):
+    head = f"POST /v1/{path} HTTP/1.1\r\nHost: x\r\nContent-LENGTH: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_the_stub_answers_every_request_of_a_connection_and_counts_it(service, pieces):
+    service.reset()
+    chat, embeddings, empty = replies(
+        service, request() + request("embeddings") + request(body=b""), pieces
+    )
+
+    assert json.loads(chat) == json.loads(empty)
+    assert json.loads(chat)["usage"]["total_tokens"] == 233
+    assert 500 < len(chat) < 700
+    assert len(json.loads(embeddings)["data"][0]["embedding"]) == 1_536
+    assert 29_000 < len(embeddings) < 36_000
+    seen = service.seen()
+    assert (seen.requests, seen.replies, seen.connections) == (3, 3, 1)
+    assert 0 < seen.first <= seen.last <= time.monotonic()
+
+
+def test_the_stub_answers_after_its_latency_those_in_flight_together():
+    with stub.running(latency=0.1) as slow:
+        slow.reset()
+        started = time.monotonic()
+        assert len(list(replies(slow, request() * 20))) == 20
+        assert 0.1 <= time.monotonic() - started < 1
+        assert slow.seen().most_in_flight == 20
+
+
+def test_a_reset_stub_has_served_nothing(service):
+    list(replies(service, request()))
+    service.reset()
+    assert (service.seen().requests, service.seen().replies) == (0, 0)
+
+
+def test_bodies_are_distinct_of_about_200_tokens_and_the_same_in_every_run(tmp_path):
+    path = workload.written(tmp_path, 200)
+    requests = [json.loads(line) for line in path.read_text().splitlines()]
+    bodies = path.with_suffix(".bodies").read_text().splitlines()
+    (tmp_path / "again").mkdir()
+
+    assert [request.pop("metadata") for request in requests] == [{"row_id": n} for n in range(200)]
+    assert [json.dumps(request) for request in requests] == bodies
+    assert len(set(bodies)) == 200
+    assert workload.written(tmp_path / "again", 200).read_bytes() == path.read_bytes()
+    tokens = [len(encoder("o200k_base")(one["messages"][0]["content"])) for one in requests]
+    assert 190 <= sum(tokens) / len(tokens) <= 210
+
+
+def a_run(rate, cpu):
+    """A thousand requests at so many a second, with so many seconds of CPU."""
+    seen = stub.Seen(1_000, 1_000, 7, 5, first=5.0, last=5.0 + 1_000 / rate, cpu=0.1)
+    return Run(Needed(started=4.0, seconds=2.0, cpu=cpu, peak=2**20), seen)
+
+
+def test_ratios_are_taken_within_a_round_and_their_median_is_told():
+    floor = [a_run(rate, cpu) for rate, cpu in ((1_000, 0.5), (500, 1.0), (800, 0.5))]
+    ours = [a_run(rate, cpu) for rate, cpu in ((900, 1.0), (100, 9.0), (400, 2.0))]
+    found = {"floor": floor, "ours": ours}
+
+    assert throughput.ratio(found, "ours", "floor", throughput.rate) == pytest.approx(0.5)
+    assert throughput.ratio(found, "ours", "floor", throughput.cpu) == pytest.approx(4.0)
+    last = throughput.table(found).splitlines()[-1].split()
+    assert " ".join(last) == "ours 1,000 7 400 0.500 (0.200-0.900) 2.000 2.000 4.00 1"
+
+
+def test_a_bound_is_kept_at_its_limit_and_missed_beyond_it():
+    assert throughput.Bound("rate", 0.85, 0.85).kept
+    assert not throughput.Bound("rate", 0.85, 0.849).kept
+    assert throughput.Bound("cpu", 2.0, 2.0, least=False).kept
+    assert str(throughput.Bound("cpu", 2.0, 2.1, least=False)).endswith("2.100  MISSED")
+
+
+def test_with_latency_the_bounds_are_15_percent_lower_and_those_of_cpu_are_not():
+    names = throughput.FLOOR, throughput.OURS, throughput.COUNTING, throughput.BOTH
+    found = {name: [a_run(1_000, 0.5)] for name in names}
+
+    at_once = throughput.bounds(found, latency=0.0, embeddings=False)
+    late = throughput.bounds(found, latency=0.2, embeddings=False)
+
+    assert [one.limit for one in islice(at_once, 4)] == [0.85, 0.65, 0.75, 2.0]
+    assert [one.limit for one in late] == pytest.approx([0.7225, 0.5525, 0.6375, 2.0])
+
+
+def test_growth_is_what_goes_beyond_the_floors():
+    first = flat.Cost(ours=2.0, floor=1.0)
+    assert flat.grown(flat.Cost(ours=4.0, floor=2.0), first) == 1.0
+    assert flat.grown(flat.Cost(ours=3.0, floor=1.0), first) == 1.5
+    assert flat.grown(flat.Cost(ours=3.0, floor=0.5), first) == 1.5
+
+
+@whole_commands
+def test_the_whole_comparison_runs_every_case_to_its_end(capsys):
+    code = throughput.main(["--rounds", "1", "--requests", "50", "--in_flight", "5"])
+
+    told = capsys.readouterr().out
+    assert code == (1 if "MISSED" in told else 0)
+    for name in (throughput.FLOOR, throughput.OURS, throughput.COUNTING, throughput.BOTH):
+        assert f"\n{name} " in told
+    assert f"without the {throughput.COOKBOOK}" in told
+
+
+@whole_commands
+def test_a_sweep_measures_every_point_beside_the_first(service, tmp_path, capsys):
+    flat.swept(Bench(service, ANYWHERE, tmp_path), "one size", [(500, 5)], rounds=1)
+
+    row = capsys.readouterr().out.splitlines()[3].split()
+    assert row[:2] == ["500", "5"]
+    assert float(row[-1]) == 1.0  # beside itself it has not grown
+
+
+@whole_commands
+def test_starting_is_measured_and_split(capsys):
+    code = startup.main(["--times", "1"])
+
+    told = capsys.readouterr().out
+    assert code == (1 if "MISSED" in told else 0)
+    assert startup.HELP in told
+    assert startup.FIRST in told
+    assert told.count("dearest: ") == 2
