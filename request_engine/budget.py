@@ -21,6 +21,9 @@ from request_engine.shares import Binding, Shares
 from request_engine.sizes import NO_TOKENS, Size, Sizes
 from request_engine.window import Window
 
+_REQUESTS_TOGETHER, _TOKENS_TOGETHER, _BY_SECOND = 0.25, 0.5, 0.02
+"""Seconds' worth that may go at once, before anything is learned; the last where limits are also
+enforced by the second."""
 _HEARD = 20
 """Replies in which limits are looked for: reading headers costs some 4 us."""
 _ROUNDING = 1e-6
@@ -61,10 +64,12 @@ class Budget:
         running loop from the first acquire on.
         """
         burst = burst_seconds
-        self.requests = Gate(Binding.REQUESTS, requests_per_minute, burst, 0.25)
-        self.tokens = Gate(Binding.TOKENS, tokens_per_minute, burst, 0.5)
-        self._input = Gate(Binding.INPUT_TOKENS, input_tokens_per_minute, burst, 0.5)
-        self._output = Gate(Binding.OUTPUT_TOKENS, output_tokens_per_minute, burst, 0.5)
+        by_second = _BY_SECOND if not burst else _REQUESTS_TOGETHER
+        self.requests = Gate(Binding.REQUESTS, requests_per_minute, burst, by_second)
+        together = _TOKENS_TOGETHER
+        self.tokens = Gate(Binding.TOKENS, tokens_per_minute, burst, together)
+        self._input = Gate(Binding.INPUT_TOKENS, input_tokens_per_minute, burst, together)
+        self._output = Gate(Binding.OUTPUT_TOKENS, output_tokens_per_minute, burst, together)
         self.window = Window(max_concurrent, learned=learn_concurrency)
         self.sizes = Sizes(charges_ceiling=charges_ceiling)
         self.charges = Charges(self.sizes, self.tokens, burst)

@@ -30,16 +30,18 @@ _FREE = 1.5
 """Seconds of a pause that cost nothing, since what could have been sent is let in after it."""
 _RAISED_EVERY = 3.0
 """Seconds between two raises at least."""
+_WORTH_TRYING = 30
+"""Requests between two raises at least: being refused for one costs a request or two."""
 _FIRST_STEP, _LEAST_STEP, _MOST_STEP = 0.05, 0.03, 0.20
 _STEP_GROWS, _STEP_SHRINKS = 1.5, 0.5
 _USED = 0.5
 """Of the rate that must have been used before it is raised, beside that somebody had to wait: the
 other limits take their share of the time."""
-_LONE = 5.0
-"""Seconds without a refusal after which one is for what came together, and not for the rate."""
-_LEAST_TOGETHER = 0.2
-"""Of what may come together at first."""
-_LESS_TOGETHER, _MORE_TOGETHER = 0.8, 1.02
+_LEAST_TOGETHER, _MOST_TOGETHER = 0.2, 4.0
+"""Of what may come together at first; the most only where a refusal costs nothing."""
+_FINE = 0.1
+"""Seconds. Where less may come together at first, the service limits by the second."""
+_LESS_TOGETHER, _MORE_TOGETHER = 0.8, 1.08
 _WINDOW, _LOCKOUT = 60.0, 66.0
 """Seconds of the longest window that services count in; and of a pause that is longer than any, in
 which nothing is counted."""
@@ -64,7 +66,7 @@ class Pace:
 
         *ceiling* is a rate that the user knows, and that is kept elsewhere.
         """
-        self._together = self._most_together = together
+        self._together = self._first_together = together
         self._ceiling = ceiling
         self.rate: float | None = None
         """None while nothing is known."""
@@ -78,8 +80,8 @@ class Pace:
         """The time and total of the last two looks, some seconds apart."""
         self._step = _FIRST_STEP
         self._raise_every = _RAISED_EVERY
-        self._raised: tuple[float, float] = (0.0, 0.0)
-        """The time and total of the last raise."""
+        self._raised: tuple[float, float, int] = (0.0, 0.0, 0)
+        """The time, total and count of the last raise."""
         self._good: float | None = None
         """The rate before it, until that has lasted."""
         self._resumed_at = float("-inf")
@@ -99,7 +101,9 @@ class Pace:
         """Seconds until *amount* may be spent; it waits for those before it."""
         if self.rate is None:
             return 0.0
-        if now - self._raised[0] >= self._raise_every:
+        then, _, count = self._raised
+        tried = self._count - count >= _WORTH_TRYING or self._raise_every < _RAISED_EVERY
+        if tried and now - then >= self._raise_every:
             self._raise(now)
         ahead = max(self._together - amount / self.rate, self._burst_until - now, 0.0)
         wait = self._due - now - ahead
@@ -132,6 +136,7 @@ class Pace:
         """
         if self._ceiling is not None:
             self._set(now, self._ceiling)
+            self._due = now
             self._burst_until = now + burst
 
     def refused(self, amount: float) -> None:
@@ -174,9 +179,8 @@ class Pace:
             if enough:
                 self._set(now, self._delivered(now, began) * _BELOW)
             return
-        if busy >= _LONE:
-            least = _LEAST_TOGETHER * self._most_together
-            self._together = max(least, self._together * _LESS_TOGETHER)
+        least = _LEAST_TOGETHER * self._first_together
+        self._together = max(least, self._together * _LESS_TOGETHER)
         rate *= 1 - _CUT * math.exp(-busy / _SOON)
         if self._good is not None:  # it was raised, and that was too much
             rate = min(rate, self._good)
@@ -200,10 +204,11 @@ class Pace:
         return max(self._total - total, 1e-9) / max(elapsed, 0.1)
 
     def _set(self, now: float, rate: float) -> None:
+        """From *now* on at *rate*, and nothing together: after a pause the service has no room."""
         self.rate = rate
-        self._due = now
+        self._due = now + self._together
         self._good = None
-        self._raised = (now, self._total)
+        self._raised = (now, self._total, self._count)
 
     def _raise_after(self) -> float:
         """Seconds until more is tried, by what being refused for it would cost."""
@@ -215,9 +220,11 @@ class Pace:
     def _raise(self, now: float) -> None:
         """Try a little more, if what there is was used."""
         assert self.rate is not None
-        then, total = self._raised
+        then, total, _ = self._raised
         self._good = None
-        self._together = min(self._most_together, self._together * _MORE_TOGETHER)
+        cheap = 0 < self._cost <= _FREE and self._first_together >= _FINE
+        most = self._first_together * (_MOST_TOGETHER if cheap else 1.0)
+        self._together = min(most, self._together * _MORE_TOGETHER)
         if self._binds and self._total - total >= _USED * self.rate * (now - then):
             self._good = self.rate
             self.rate *= 1 + self._step
@@ -227,5 +234,5 @@ class Pace:
                 self._step = min(_MOST_STEP, self._step * _STEP_GROWS)
                 self._patience = 1.0
                 self._raise_every = self._raise_after()
-        self._raised = (now, self._total)
+        self._raised = (now, self._total, self._count)
         self._binds = False

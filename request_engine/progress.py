@@ -83,13 +83,19 @@ class State:
         """Attempts and tokens in the last minute, and rows a minute at its speed."""
         now = self.clock()
         tally = self.tally
-        if now - self._samples[-1][0] >= _SAMPLE:
-            self._samples.append((now, tally.attempts, tally.tokens, tally.finished))
-        while now - self._samples[0][0] > _MINUTE and len(self._samples) > 1:
-            self._samples.popleft()
-        then, attempts, tokens, rows = self._samples[0]
+        samples = self._samples
+        if now - samples[-1][0] >= _SAMPLE:
+            samples.append((now, tally.attempts, tally.tokens, tally.finished))
+        while len(samples) > 1 and now - samples[1][0] >= _MINUTE:
+            samples.popleft()
+        then, attempts, tokens, rows = samples[0]
         scale = _MINUTE / max(now - then, 1.0)
-        return tally.attempts - attempts, tally.tokens - tokens, (tally.finished - rows) * scale
+        part = min(1.0, scale)  # of what was counted since then, if that is more than a minute
+        return (
+            (tally.attempts - attempts) * part,
+            (tally.tokens - tokens) * part,
+            (tally.finished - rows) * scale,
+        )
 
     def done(self) -> int:
         """Requests that have their row."""
@@ -179,6 +185,7 @@ class _Lines:
         """Say one line if one is due: the warning in place of the others."""
         state, now = self._state, self._state.clock()
         late, self._looked = now - self._looked > 2 * _LOOKED, now
+        state.rates()  # looks as well, so that the last minute is not counted from long ago
         if late:  # the process itself was stopped, and has not yet read what came meanwhile
             return
         if round(state.still()) >= EVERY and round(now - self._warned) >= EVERY:

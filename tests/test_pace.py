@@ -29,7 +29,7 @@ def drive(pace, service, start, seconds, offered=200.0):
     now, let_in, refused = start, [], []
     while now < start + seconds:
         wait = pace.wait(now, 1)
-        if wait > 0:
+        if wait > 1e-6:  # less is the rounding of a clock, as for the budget
             now += wait
             continue
         pace.spend(now, 1)
@@ -100,7 +100,7 @@ def test_after_a_lockout_nothing_more_is_tried_for_three_quarters_of_an_hour():
 
 
 def test_a_lone_refusal_after_a_long_time_changes_the_rate_by_less_than_a_hundredth():
-    """It is the unevenness of what arrives; what is measured then would only drive the rate down."""
+    """It is the unevenness of what arrives; to measure then would only drive the rate down."""
     one = pace(ceiling=10.0)
     one.begin(0.0)
     now = 0.0
@@ -153,7 +153,7 @@ def test_a_rate_that_is_not_used_is_not_raised():
 
 
 def test_what_a_service_announces_is_kept_for_half_a_minute_and_then_tried():
-    """Azure's figure is a sixth of the limit: within two minutes the whole is found all the same."""
+    """Azure tells a sixth of the limit: within two minutes the whole is found all the same."""
     one, service = pace(), Service(60.0)
     one.spend(0.0, 1)
     one.believe(0.0, 10.0)

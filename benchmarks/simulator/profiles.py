@@ -251,7 +251,7 @@ SCENARIOS = {
         Scenario(
             "T",
             "bucket, bound by tokens",
-            bucket("openai", 1.0, tokens=BOUND_BY_TOKENS),
+            bucket("openai", 10.0, tokens=BOUND_BY_TOKENS),
             tokens=BOUND_BY_TOKENS,
             per_minute=BOUND_BY_TOKENS / MEAN_USED,
         ),
