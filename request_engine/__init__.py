@@ -4,10 +4,13 @@
     requests_file     bytes -> raw_lines -> lines: what one line is -> records.Request
     survey            what is done already? -> journal, results_file, lock, earlier, scan, identity
     intake            a batch ahead: what will each cost? -> counting, tokens, encodings
-    budget            may it go now? -> allowance
-    send              attempts -> address, provider, judgement, retry_after, backoff
-    transport         bytes there and back -> connections, deadlines, suspension, network_errors;
-                      event_stream and runaway: replies that come event by event
+    budget            may it go now? -> gate: allowance (limits given), pace (limits found);
+                      window: how many in flight; pause: when nobody is let in;
+                      sizes, charges: what an attempt takes; shares: what was waited for
+    send              attempts -> address, provider, judgement, refusals, limit_headers,
+                      retry_after, backoff
+    transport         bytes there and back -> ready_post, connections, deadlines, suspension,
+                      network_errors; event_stream, runaway: replies that come event by event
     run               all of them at once; stopping: when to end early
     disk              rows -> journal -> rows, results_file
     tally             what was done -> progress, summary

@@ -18,7 +18,7 @@ WINDOW = 60.25
 leave. Against an exact 60 s window on one machine, 60.0 drew a refusal in every 500 requests."""
 _MERGED = 0.01
 """Seconds. Spendings this close age out together, so that a window holds at most 6,000 parts."""
-_LEEWAY, _LEAST_LEEWAY = 0.25, 0.02
+_LEEWAY, _LEAST_LEEWAY = 0.5, 0.02
 """Seconds that a spending may come before its pace, so that what is late is caught up with; the
 least where limits are also enforced by the second."""
 _ROUNDING = 1e-6

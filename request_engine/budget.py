@@ -75,6 +75,7 @@ class Budget:
         self.charges = Charges(self.sizes, self.tokens, burst)
         self.pauses = Pause()
         self.shares = Shares()
+        self._otherwise = Binding.FILE
         self.in_flight = 0
         self.held_by: str | None = None
         """Why nothing is admitted until `release`; None while nobody holds it."""
@@ -117,10 +118,11 @@ class Budget:
             return None
         now = asyncio.get_running_loop().time()
         held = self.sizes.expected(size)
-        wait, _ = self._wait(now, size, held)
+        wait, binding = self._wait(now, size, held)
         if wait > 0:
+            self._wake_in(now, wait, binding)
             return None
-        self.shares.bind(now, Binding.FILE)
+        self.shares.bind(now, self._otherwise)
         return self._grant(now, size, held)
 
     async def acquire(self, size: Size, *, first: bool = False) -> Reservation:
@@ -132,11 +134,11 @@ class Budget:
         if reservation is not None:
             return reservation
         waiter = _Waiter(size, asyncio.get_running_loop().create_future())
-        if first:
+        if first and self._waiting:
             self._waiting.appendleft(waiter)
+            self._serve()
         else:
             self._waiting.append(waiter)
-        self._serve()
         try:
             return await waiter.future
         except asyncio.CancelledError:
@@ -220,6 +222,12 @@ class Budget:
             self.window.size = max(1, min(self.window.size, pauses.let_in))
         self.charges.refused(now, reservation.size, reservation.held, requested)
         self._serve()
+
+    def nobody_asks(self, binding: Binding) -> None:
+        """While no attempt waits here, from now on it is *binding* that is waited for."""
+        self._otherwise = binding
+        if not self._waiting:
+            self.shares.bind(asyncio.get_running_loop().time(), binding)
 
     def hold(self, reason: str) -> None:
         """Admit nothing, for *reason*, until `release`."""
@@ -322,12 +330,22 @@ class Budget:
             held = self.sizes.expected(waiter.size)
             wait, binding = self._wait(now, waiter.size, held)
             if wait > 0:
-                self.shares.bind(now, binding)
-                if wait < _FOR_EVER:
-                    self._timer = loop.call_at(now + wait, self._serve)
+                self._wake_in(now, wait, binding)
                 return
             self._waiting.popleft()
             waiter.future.set_result(self._grant(now, waiter.size, held))
+
+        if self._otherwise is not Binding.FILE:
+            self.shares.bind(loop.time(), self._otherwise)
+
+    def _wake_in(self, now: float, wait: float, binding: Binding) -> None:
+        """Serve the first who waits after *wait* seconds; for ever is until one is settled."""
+        self.shares.bind(now, binding)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if wait < _FOR_EVER:
+            self._timer = asyncio.get_running_loop().call_at(now + wait, self._serve)
 
     def _leave(self, waiter: _Waiter) -> None:
         """Give up a place in the queue, or a reservation that was granted too late."""

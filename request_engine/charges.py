@@ -17,6 +17,8 @@ _CAUTIOUS = 60.0
 """Seconds for which a service is thought to reserve, at the start and after a refusal."""
 _LIKE, _NEAR = 0.85, 0.65
 """Of a number that another has to be, to be taken for the same; and to be it but for pauses."""
+_BELIEVED = 600.0
+"""Seconds for which it is believed that nothing is given back."""
 _SEEN = 2
 """Refusals that must say what was requested before that is believed."""
 _FOR_EVER = float("inf")
@@ -32,6 +34,8 @@ class Charges:
         self._burst = burst
         self._reserves_until: float | None = None
         """None while nothing is thought of it."""
+        self._charges_until: float | None = None
+        """Until when it is thought to give nothing back; None if that was not found here."""
         self._seen = 0
         self._since = 0.0
         self._used = 0
@@ -44,6 +48,9 @@ class Charges:
                 return held.total
             self.presume(now)
         assert self._reserves_until is not None
+        if self._charges_until is not None and now >= self._charges_until:
+            self._sizes.charges_ceiling, self._charges_until = False, None
+            self._since, self._used, self._ceilings = now, 0, 0
         return self._sizes.at_most(size) if now < self._reserves_until else held.total
 
     def presume(self, now: float) -> None:
@@ -69,13 +76,20 @@ class Charges:
         self._ceilings += self._sizes.at_most(size)
 
     def paused(self, now: float) -> None:
-        """After a pause for tokens: see whether it fits that nothing is given back."""
+        """After a pause for tokens: see whether it fits that nothing is given back.
+
+        Others who share the limit may make it look so, hence only where max_tokens is told to be
+        counted at first, and for a while.
+        """
         passed, allowance = now - self._since, self._tokens.allowance
         if self._reserves_until is not None:
             self.presume(now)
-        if allowance is None or passed < _CAUTIOUS or self._sizes.charges_ceiling:
+        told = self._reserves_until == _FOR_EVER
+        if not told or allowance is None or passed < _CAUTIOUS or self._sizes.charges_ceiling:
             return
         limit = allowance.per_minute / 60.0 * passed
         used_up = _NEAR * limit < self._ceilings < limit / _LIKE
-        self._sizes.charges_ceiling = used_up and self._used < _LIKE * limit
+        if used_up and self._used < _LIKE * limit:
+            self._sizes.charges_ceiling = True
+            self._charges_until = now + _BELIEVED
         self._since, self._used, self._ceilings = now, 0, 0

@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _UNIT = "ms|milliseconds?|s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?|d|days?"
@@ -96,6 +95,9 @@ def _milliseconds(text: str | None) -> float | None:
 
 
 def _moment(text: str) -> float | None:
+    # A fifth of the time that --help takes; needed only when a service names a date.
+    from email.utils import parsedate_to_datetime
+
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             moment = read(text)

@@ -127,4 +127,4 @@ class Run:
             task.cancel()
 
     def _waits_for(self, binding: Binding) -> None:
-        self._budget.shares.bind(asyncio.get_running_loop().time(), binding)
+        self._budget.nobody_asks(binding)
