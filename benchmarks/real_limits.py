@@ -41,6 +41,9 @@ REQUESTS, TOKENS = 1_200, 600_000
 RATE = REQUESTS / 60
 LATENCY = 0.3
 MINUTE = 60.0
+APART = 4.0
+"""Seconds from the start of one case to that of the next: interpreters that start together on few
+cores are slow for seconds."""
 AT_ONCE = 10.0
 """Seconds' worth that our own jobs may send at once at their start."""
 EDGE = 10.0
@@ -84,10 +87,12 @@ class Case:
         """When the last of *count* can be let in; *phase* is how old a fixed window then was."""
         if self.limiter == "token_bucket":
             last = floor.bucket(count, REQUESTS, self.held)
-        elif self.limiter == "per_second":
-            last = max(floor.bucket(count, REQUESTS, 1.0), floor.window(count, REQUESTS))
-        else:
+        elif self.limiter == "fixed_window":
             last = floor.window(count, REQUESTS, phase)
+        elif self.limiter == "sliding_window":
+            last = floor.window(count, REQUESTS)
+        else:  # by the second and by the minute
+            last = max(floor.bucket(count, REQUESTS, 1.0), floor.window(count, REQUESTS))
         return max(last, floor.window(count, REQUESTS)) if self.known else last
 
 
@@ -203,8 +208,9 @@ def seen(case: Case, count: int, ledger: Path, faults: Sequence[str] = ()) -> Se
     )
 
 
-def run(case: Case, seconds: float, folder: Path) -> Seen:
-    """The command over a job of *seconds*, from its start to its end."""
+def run(case: Case, seconds: float, folder: Path, after: float) -> Seen:
+    """The command over a job of *seconds*, begun so long *after* now, to its end."""
+    time.sleep(after)
     folder.mkdir()
     limits = [f"--max_requests_per_minute={REQUESTS}", f"--max_tokens_per_minute={TOKENS}"]
     serves = ["--limiter", case.limiter, *limits, "--latency", str(LATENCY), "--answer_tokens", "4"]
@@ -247,19 +253,20 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=90.0, help="an ideal job's")
     parser.add_argument("--only", default="", metavar="NAME", help="cases whose names begin so")
-    parser.add_argument("--at_once", type=int, default=10, help="cases that run together")
+    parser.add_argument("--ledgers", type=Path, metavar="FOLDER", help="where ledgers are kept")
     asked = parser.parse_args(words)
     chosen = [case for case in cases() if case.name.startswith(asked.only)]
     if not chosen:
         parser.error(f"there is no {asked.only}")
     print("                limits     lines    took   least   ratio (most) refused (most)   above")
     missed = 0
-    with (
-        tempfile.TemporaryDirectory() as name,
-        ThreadPoolExecutor(asked.at_once) as threads,
-    ):
-        folders = (Path(name, str(number)) for number in range(len(chosen)))
-        for one in threads.map(run, chosen, [asked.seconds] * len(chosen), folders):
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(len(chosen)) as threads:
+        jobs = [
+            threads.submit(run, case, asked.seconds, Path(name, str(number)), APART * number)
+            for number, case in enumerate(chosen)
+        ]
+        for job in jobs:
+            one = job.result()
             print(one.told(), flush=True)
             if found := one.missed():
                 missed += 1

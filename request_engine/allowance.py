@@ -16,11 +16,10 @@ from collections import deque
 WINDOW = 60.25
 """Seconds: a minute, and a quarter more because requests reach a service less evenly than they
 leave. Against an exact 60 s window on one machine, 60.0 drew a refusal in every 500 requests."""
+SECOND = 1.02
+"""Seconds: the same for services that also limit by the second, a sixtieth of the minute's."""
 _MERGED = 0.01
 """Seconds. Spendings this close age out together, so that a window holds at most 6,000 parts."""
-_LEEWAY, _LEAST_LEEWAY = 0.5, 0.02
-"""Seconds that a spending may come before its pace, so that what is late is caught up with; the
-least where limits are also enforced by the second."""
 _ROUNDING = 1e-6
 
 
@@ -39,12 +38,16 @@ class Spending:
 class Allowance:
     """What one limit lets through. Pure arithmetic: every method is told the time."""
 
-    def __init__(self, per_minute: float, burst: float) -> None:
-        """*per_minute* above 0; *burst* in seconds of it, at most 60."""
+    def __init__(self, per_minute: float, burst: float, leeway: float) -> None:
+        """*per_minute* above 0; *burst* in seconds of it, at most 60.
+
+        *leeway*: seconds that a spending may come before its pace, so that what is late, or has
+        had to wait for another limit, is caught up with.
+        """
         self.per_minute = per_minute
         self.used = 0.0
         self._burst = burst
-        self._leeway = _LEEWAY if burst else _LEAST_LEEWAY
+        self._leeway = leeway
         self._window: deque[Spending] = deque()
         self._paid_at = float("-inf")
         self._loan_ends = float("-inf")
@@ -131,7 +134,8 @@ class Allowance:
     def _pace(self, now: float) -> float:
         """What is paid off a second."""
         lent = self._lent if now < self._loan_ends else 0.0
-        return max(self.per_minute - lent, self.per_minute / WINDOW) / WINDOW
+        evenly = max(self.per_minute - lent, self.per_minute / WINDOW) / WINDOW
+        return evenly if self._burst else evenly / SECOND
 
     def _end_loan(self, now: float) -> None:
         """With the burst out of the window, what it was ahead by is paid."""

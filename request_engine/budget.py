@@ -21,7 +21,7 @@ from request_engine.shares import Binding, Shares
 from request_engine.sizes import NO_TOKENS, Size, Sizes
 from request_engine.window import Window
 
-_REQUESTS_TOGETHER, _TOKENS_TOGETHER, _BY_SECOND = 0.25, 0.5, 0.02
+_TOGETHER, _BY_SECOND = 0.5, 0.003
 """Seconds' worth that may go at once, before anything is learned; the last where limits are also
 enforced by the second."""
 _HEARD = 20
@@ -64,9 +64,9 @@ class Budget:
         running loop from the first acquire on.
         """
         burst = burst_seconds
-        by_second = _BY_SECOND if not burst else _REQUESTS_TOGETHER
-        self.requests = Gate(Binding.REQUESTS, requests_per_minute, burst, by_second)
-        together = _TOKENS_TOGETHER
+        together = _TOGETHER
+        at_once = together if burst else _BY_SECOND
+        self.requests = Gate(Binding.REQUESTS, requests_per_minute, burst, at_once)
         self.tokens = Gate(Binding.TOKENS, tokens_per_minute, burst, together)
         self._input = Gate(Binding.INPUT_TOKENS, input_tokens_per_minute, burst, together)
         self._output = Gate(Binding.OUTPUT_TOKENS, output_tokens_per_minute, burst, together)

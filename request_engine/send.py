@@ -42,8 +42,8 @@ MOST_BAD_ANSWERS = 3
 MOST_UNSURE = 3
 """Attempts of which nobody says what became: each may have been executed and billed."""
 MOST_FIRST = 3
-"""Refusals for speed after which a request goes before all others: what the service says of when
-there is room is said of this one. One that is refused for ever does not keep the others waiting."""
+"""Refusals for speed in a row after which a request still goes before all others: when there is
+room is said of this one. One that is refused for ever does not keep the others waiting."""
 
 
 class Sender:
@@ -90,7 +90,7 @@ class Sender:
         refused, refused_since = 0, 0.0
         connection_died = False
         while True:
-            outcome = await self._attempt(request, reservation)
+            outcome = await self._attempt(request, reservation, refused)
             if isinstance(outcome, Success):
                 return outcome
             if outcome.kind is Kind.RATE_LIMIT:
@@ -110,7 +110,8 @@ class Sender:
                 first = 0 < refused <= MOST_FIRST
                 reservation = await self._budget.acquire(size, first=first)
 
-    async def _attempt(self, request: Request, reservation: Reservation) -> Outcome:
+    async def _attempt(self, request: Request, reservation: Reservation, refused: int) -> Outcome:
+        """One attempt of *request*, which was *refused* so often in a row."""
         self._tally.attempts += 1
         try:
             endpoint = self._address.endpoint(request)
@@ -122,7 +123,9 @@ class Sender:
                 reply if isinstance(reply, Failure) else self._provider.read(reply, self._wall)
             )
             if _kept_out(outcome):
-                self._pause(request, reservation, outcome)  # before its slot goes to another
+                self._pause(
+                    request, reservation, outcome, refused
+                )  # before its slot goes to another
             self._settle(reservation, outcome)
         except asyncio.CancelledError:
             self._tally.abandon(reservation.held.total)
@@ -148,8 +151,11 @@ class Sender:
         if not kept_out:
             self._stopping.admitted(self._now())
 
-    def _pause(self, request: Request, reservation: Reservation, failure: Failure) -> None:
-        refused = failure.kind is Kind.RATE_LIMIT
+    def _pause(
+        self, request: Request, reservation: Reservation, failure: Failure, times: int
+    ) -> None:
+        # One that is refused again and again tells of itself, and not of the service's limits.
+        refused = failure.kind is Kind.RATE_LIMIT and times < MOST_FIRST
         requested = None
         if failure.limit is Limit.TOKENS:
             requested = refusals.tokens_requested(failure.message)

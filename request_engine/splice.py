@@ -4,7 +4,6 @@ No JSON library gives back what it was given (big integers, float spellings, dup
 what is passed on is always a slice of the original text.
 """
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -80,9 +79,10 @@ def _quick_reader() -> Callable[[bytes], Any]:
     Its values are the same. Those that nobody reads, the numbers of embeddings and the pictures
     in a large `data`, are only checked: 30 KB in 30 us instead of 450.
     """
-    if not importlib.util.find_spec("msgspec"):
+    try:
+        import msgspec
+    except (ImportError, OSError):  # not there, or so few files may be open
         return _read_quickly
-    import msgspec
 
     decode = msgspec.json.Decoder().decode
     members_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
