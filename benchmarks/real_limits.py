@@ -14,8 +14,9 @@ a minute, once with the limits given and once with none. What is judged is what 
     above    admissions beyond the limit given in any 60 s, counted by the second; none may be
 
 A job of --seconds has 20 requests for each, and what a bucket holds at the start. The least of
-windows comes in steps of 60 s, so there the job is of whole windows, and of the 10 s' worth that
-may go at once at its start. Exits with 1 if a bound is missed.
+windows comes in steps of 60 s, which is for who sends 1,200 at once and then none for a minute; so
+there the job is of whole windows and one request, for which sending evenly takes as long. Exits
+with 1 if a bound is missed.
 """
 
 import argparse
@@ -44,8 +45,6 @@ MINUTE = 60.0
 APART = 4.0
 """Seconds from the start of one case to that of the next: interpreters that start together on few
 cores are slow for seconds."""
-AT_ONCE = 10.0
-"""Seconds' worth that our own jobs may send at once at their start."""
 EDGE = 10.0
 """Seconds that are the ramp, and seconds that are the tail."""
 LONG = 600.0
@@ -73,14 +72,13 @@ class Case:
     @property
     def in_steps(self) -> bool:
         """Whether windows bind: the service's, or the user's limit where a bucket lends more."""
-        return self.limiter in ("fixed_window", "sliding_window") or (
-            self.known and self.held > AT_ONCE
-        )
+        windows = self.limiter in ("fixed_window", "sliding_window")
+        return windows or (self.known and self.held >= MINUTE)
 
     def count(self, seconds: float) -> int:
         """The requests of a job of *seconds*."""
         if self.in_steps:
-            return round(math.ceil(seconds / MINUTE) * REQUESTS + AT_ONCE * RATE)
+            return math.ceil(seconds / MINUTE) * REQUESTS + 1
         return round((seconds + self.held) * RATE)
 
     def least(self, count: int, phase: float) -> float:

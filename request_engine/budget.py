@@ -269,8 +269,11 @@ class Budget:
         wait, binding = self.requests.wait(now, 1, 1), Binding.REQUESTS
         if held is not NO_TOKENS:
             paced = self.charges.at_first(now, size, held)
+            margin = 0.0
+            if not self.sizes.charges_ceiling:
+                margin = self.sizes.margin(size, self.in_flight)
             for gate, amount in self._amounts(held):
-                if (other := gate.wait(now, amount, paced)) > wait:
+                if (other := gate.wait(now, amount, paced, margin)) > wait:
                     wait, binding = other, gate.binding
         if self._next_send - now > wait:
             wait, binding = self._next_send - now, Binding.SPACING

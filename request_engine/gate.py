@@ -5,6 +5,8 @@ from request_engine.pace import Pace
 from request_engine.shares import Binding
 
 _MINUTE = 60.0
+_MOST_MARGIN = 0.1
+"""Of a limit."""
 
 
 class Gate:
@@ -35,12 +37,16 @@ class Gate:
         """Whether the limit that counts now is the user's own."""
         return self.allowance is not None and self.per_minute == self.allowance.per_minute
 
-    def wait(self, now: float, amount: float, paced: float) -> float:
-        """Seconds until *amount* may pass, which the service counts as *paced*; 0 or less: now."""
+    def wait(self, now: float, amount: float, paced: float, margin: float = 0.0) -> float:
+        """Seconds until *amount* may pass, which the service counts as *paced*; 0 or less: now.
+
+        *margin*: how much more what has passed may come to, which a limit must have room for.
+        """
         wait = self.pace.wait(now, paced)
         if self.allowance is None:
             return wait
-        return max(wait, self.allowance.wait(now, amount))
+        margin = min(margin, _MOST_MARGIN * self.allowance.per_minute)
+        return max(wait, self.allowance.wait(now, amount + margin))
 
     def spend(self, now: float, amount: float, paced: float) -> Spending | None:
         """Let *amount* pass, which the service counts as *paced* at first."""

@@ -145,8 +145,11 @@ class Pace:
         self._count -= 1
 
     def believe(self, now: float, rate: float) -> None:
-        """Go at *rate*, which the service announces, until it shows that it lets in more."""
-        if self.rate is None and (self._ceiling is None or rate < self._ceiling):
+        """Go at *rate*, which the service announces, until it shows that it lets in more.
+
+        What the user knows counts for more.
+        """
+        if self.rate is None and self._ceiling is None:
             self._set(now, rate)
             self._raise_every = _BELIEVED
 

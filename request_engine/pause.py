@@ -18,6 +18,8 @@ _PATIENCE, _LEAST_PATIENCE = 2.0, 0.2
 """Seconds. A refusal comes back at once, so a probe unanswered for so long was let in."""
 _REFUSED_WITHIN = 4.0
 """Times as long as refusals took so far, after which a probe was let in; within the two above."""
+_FIRST = 0.4
+"""Of the first backoff after a refusal without a hint: mostly it came only a little too soon."""
 _HINTS_BELIEVED = 4
 """Refusals in a row after which a service's hint is only the least we wait."""
 _NEVER = float("-inf")
@@ -111,7 +113,9 @@ class Pause:
         if not hint:
             # Where too many are in flight, the next answer makes room for the next request.
             makes_room = limit is Limit.CONCURRENCY and self.let_in > 0
-            return 0.0 if makes_room and self.in_a_row == 1 else own
+            if self.in_a_row == 1 and self.refused:
+                return 0.0 if makes_room else _FIRST * own
+            return own
         if self.in_a_row > _HINTS_BELIEVED:
             return max(hint, own)
         # A hint is when there is room again, to the millisecond: arriving just before is a refusal.

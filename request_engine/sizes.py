@@ -7,12 +7,15 @@ in ten rather than the mean, since long answers are in flight for longer: of log
 (sigma 0.9) that is what an answer still in flight takes on average.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
 from request_engine.records import Usage
 
 _TOLD = 0.9
+_UNEVEN = 3.0
+"""Times the spread of the lengths, which those in flight together hardly ever exceed."""
 _LEAST = 5
 """Answers of a kind from which on they are believed; until then the ceiling is held."""
 _LATEST = 100
@@ -62,6 +65,11 @@ class Sizes:
         lengths = self._completions.get(_kind(size))
         return Usage(prompt, size.ceiling if lengths is None else lengths.told(size.ceiling))
 
+    def margin(self, size: Size, in_flight: int) -> float:
+        """Tokens by which so many in flight may well take more together than is held for them."""
+        lengths = self._completions.get(_kind(size))
+        return 0.0 if lengths is None else _UNEVEN * lengths.spread * math.sqrt(in_flight)
+
     def at_most(self, size: Size) -> int:
         """What an attempt of *size* takes if its answer is as long as it may be."""
         ratio = self._prompts.get(size.model)
@@ -92,18 +100,22 @@ def _kind(size: Size) -> tuple[str, int]:
 class _Lengths:
     """The latest completions of one kind."""
 
-    __slots__ = ("_due", "_latest", "_told")
+    __slots__ = ("_due", "_latest", "_told", "spread")
 
     def __init__(self) -> None:
         self._latest: deque[int] = deque(maxlen=_LATEST)
         self._told: int | None = None
         self._due = _LEAST
+        self.spread = 0
+        """From the middle one to what is told."""
 
     def learn(self, completion: int) -> None:
         self._latest.append(completion)
         self._due -= 1
         if not self._due:  # sorting a hundred takes some 5 us, a tenth of that an answer
-            self._told = sorted(self._latest)[int(_TOLD * len(self._latest))]
+            ordered = sorted(self._latest)
+            self._told = ordered[int(_TOLD * len(ordered))]
+            self.spread = self._told - ordered[len(ordered) // 2]
             self._due = _RENEWED
 
     def told(self, ceiling: int) -> int:

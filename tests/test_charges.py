@@ -32,6 +32,11 @@ class Account:
     def refused(self, now, requested):
         self.charges.refused(now, WIDE, self.sizes.expected(WIDE), requested)
 
+    def shows_that_it_reserves(self):
+        self.at_first(0.0)
+        self.refused(0.0, CEILING)
+        self.refused(0.0, CEILING)
+
     def minute(self, now, answers, used=USED):
         """So many answers, and then a refusal for tokens at *now*."""
         for _ in range(answers):
@@ -56,10 +61,8 @@ def test_what_counts_at_first_keeps_the_pace_of_the_limit_while_that_is_presumed
     account = Account(burst=0.0)
     paced = account.at_first(0.0)
     account.tokens.spend(0.0, USED.total, paced)
-
-    seconds_of_one = CEILING / (LIMIT / 60)
     assert account.tokens.wait(0.0, USED.total, paced) == pytest.approx(
-        2 * seconds_of_one - 0.5, abs=0.01
+        60 * CEILING / LIMIT, rel=0.05
     )
 
 
@@ -102,17 +105,46 @@ def test_where_the_ceiling_is_expected_anyway_its_number_tells_nothing():
     assert account.at_first(1_000.0) == USED.total
 
 
+def reserving(limit=LIMIT):
+    account = Account(limit)
+    account.shows_that_it_reserves()
+    return account
+
+
 def test_a_minute_whose_ceilings_come_to_the_limit_shows_that_they_are_charged():
     """Moonshot: 28 answers of 200 tokens each came to nothing like 60,000, their ceilings did."""
-    account = Account()
+    account = reserving()
     account.minute(60.0, answers=28)
 
     assert account.sizes.charges_ceiling
     assert account.sizes.expected(WIDE) == Usage(100, 1_900)
 
 
+def test_that_is_believed_for_ten_minutes_and_then_has_to_show_again():
+    """What others take of a shared limit may look like it."""
+    account = reserving()
+    account.minute(60.0, answers=28)
+    account.at_first(659.0)
+    assert account.sizes.charges_ceiling
+    account.at_first(660.0)
+    assert not account.sizes.charges_ceiling
+
+    account.minute(719.0, answers=28)
+    assert not account.sizes.charges_ceiling
+    account.minute(720.0, answers=0)
+    assert account.sizes.charges_ceiling
+
+
+def test_what_the_provider_says_it_charges_is_believed_for_ever():
+    account = reserving()
+    account.sizes.charges_ceiling = True
+    account.minute(60.0, answers=300)
+    account.at_first(10**6)
+    assert account.sizes.charges_ceiling
+
+
 def test_longer_than_a_minute_is_judged_by_the_limit_of_that_time():
-    account = Account()
+    account = reserving()
     account.minute(300.0, answers=5 * 28)
     assert account.sizes.charges_ceiling
 
@@ -127,13 +159,20 @@ def test_longer_than_a_minute_is_judged_by_the_limit_of_that_time():
     ],
 )
 def test_a_service_that_settles_is_not_taken_for_one_that_charges(answers, used, why):
-    account = Account()
+    account = reserving()
     account.minute(60.0, answers, used)
     assert not account.sizes.charges_ceiling, why
 
 
-def test_less_than_a_minute_is_no_evidence_and_goes_on_to_be_gathered():
+def test_nor_is_one_that_never_said_what_was_requested():
     account = Account()
+    account.at_first(0.0)
+    account.minute(60.0, answers=28)
+    assert not account.sizes.charges_ceiling
+
+
+def test_less_than_a_minute_is_no_evidence_and_goes_on_to_be_gathered():
+    account = reserving()
     account.minute(30.0, answers=14)
     assert not account.sizes.charges_ceiling
     account.minute(60.0, answers=14)
@@ -142,7 +181,7 @@ def test_less_than_a_minute_is_no_evidence_and_goes_on_to_be_gathered():
 
 def test_each_minute_is_judged_by_itself():
     """An hour of answers that settled does not hide that the service now charges, nor imply it."""
-    account = Account()
+    account = reserving()
     account.minute(60.0, answers=300)
     account.minute(120.0, answers=10)
     assert not account.sizes.charges_ceiling
@@ -151,7 +190,7 @@ def test_each_minute_is_judged_by_itself():
 
 
 def test_without_a_known_limit_nothing_is_compared():
-    account = Account(limit=None)
+    account = reserving(limit=None)
     account.minute(60.0, answers=28)
     assert not account.sizes.charges_ceiling
 
