@@ -251,7 +251,6 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=90.0, help="an ideal job's")
     parser.add_argument("--only", default="", metavar="NAME", help="cases whose names begin so")
-    parser.add_argument("--ledgers", type=Path, metavar="FOLDER", help="where ledgers are kept")
     asked = parser.parse_args(words)
     chosen = [case for case in cases() if case.name.startswith(asked.only)]
     if not chosen:

@@ -53,6 +53,11 @@ class Allowance:
         self._loan_ends = float("-inf")
         self._lent = 0.0
 
+    @property
+    def evenly(self) -> float:
+        """The limit by the second."""
+        return self.per_minute / 60.0 / (1.0 if self._burst else SECOND)
+
     def wait(self, now: float, amount: float) -> float:
         """Seconds until *amount* may be spent: exactly, if nothing changes before. 0 means now."""
         self._age(now)

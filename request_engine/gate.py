@@ -1,6 +1,6 @@
 """One kind of thing that is limited by the minute: the limit given, and the rate found out."""
 
-from request_engine.allowance import SECOND, Allowance, Spending
+from request_engine.allowance import Allowance, Spending
 from request_engine.pace import Pace
 from request_engine.shares import Binding
 
@@ -22,8 +22,7 @@ class Gate:
         """
         self.binding = binding
         self.allowance = None if per_minute is None else Allowance(per_minute, burst, together)
-        minute = _MINUTE if burst else _MINUTE * SECOND
-        self.pace = Pace(together, None if per_minute is None else per_minute / minute)
+        self.pace = Pace(together, self.allowance.evenly if self.allowance else None)
 
     @property
     def per_minute(self) -> float | None:

@@ -319,8 +319,8 @@ def test_the_page_of_limits_tells_when_more_is_tried(pause: float, seconds: floa
     first, resumed = pace.rate, 10.0 + pause
     now = resumed
     while pace.rate == first:
-        now += 0.25
-        pace.spend(now, first / 4)
+        now += 1 / 16
+        pace.spend(now, first / 16)
         pace.wait(now, 2 * first)
     assert pace.rate > first
     assert now - resumed == pytest.approx(seconds, abs=0.5)

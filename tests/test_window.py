@@ -1,6 +1,7 @@
 """How many may be in flight is found out: by what is refused, and by what is no faster."""
 
 import heapq
+import itertools
 import random
 
 import pytest
@@ -121,7 +122,7 @@ def test_after_a_refusal_it_comes_back_a_little_at_a_time():
         answered(window, float(second))
         sizes.append(window.size)
 
-    steps = [after / before for before, after in zip(sizes, sizes[1:], strict=False)]
+    steps = [after / before for before, after in itertools.pairwise(sizes)]
     assert max(steps) <= 1.06
     assert sizes[-1] == 100
 
