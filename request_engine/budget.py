@@ -84,7 +84,7 @@ class Budget:
         self._next_send = _NEVER
         self._waiting: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._announced = Announced()
+        self._announced: Announced | None = None
         self._heard = 0
         """Replies in which limits were looked for."""
 
@@ -269,10 +269,9 @@ class Budget:
         wait, binding = self.requests.wait(now, 1, 1), Binding.REQUESTS
         if held is not NO_TOKENS:
             paced = self.charges.at_first(now, size, held)
-            margin = 0.0
-            if not self.sizes.charges_ceiling:
-                margin = self.sizes.margin(size, self.in_flight)
+            uneven = self.sizes.margin(size, self.in_flight)
             for gate, amount in self._amounts(held):
+                margin = uneven if gate is not self._input else 0.0
                 if (other := gate.wait(now, amount, paced, margin)) > wait:
                     wait, binding = other, gate.binding
         if self._next_send - now > wait:
@@ -337,7 +336,6 @@ class Budget:
                 return
             self._waiting.popleft()
             waiter.future.set_result(self._grant(now, waiter.size, held))
-
         if self._otherwise is not Binding.FILE:
             self.shares.bind(loop.time(), self._otherwise)
 

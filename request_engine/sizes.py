@@ -67,7 +67,7 @@ class Sizes:
 
     def margin(self, size: Size, in_flight: int) -> float:
         """Tokens by which so many in flight may well take more together than is held for them."""
-        lengths = self._completions.get(_kind(size))
+        lengths = None if self.charges_ceiling else self._completions.get(_kind(size))
         return 0.0 if lengths is None else _UNEVEN * lengths.spread * math.sqrt(in_flight)
 
     def at_most(self, size: Size) -> int:

@@ -8,7 +8,7 @@ from itertools import islice
 
 import pytest
 
-from benchmarks import flat, startup, stub, throughput, workload
+from benchmarks import flat, real_limits, startup, stub, throughput, workload
 from benchmarks.cases import Bench, Run
 from benchmarks.measured import Cores, Needed
 from request_engine.encodings import encoder
@@ -163,3 +163,69 @@ def test_starting_is_measured_and_split(capsys):
     assert startup.HELP in told
     assert startup.FIRST in told
     assert told.count("dearest: ") == 2
+
+
+def a_case(name, known=True):
+    return next(one for one in real_limits.cases() if (one.name, one.known) == (name, known))
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "count", "least"),
+    [
+        ("bucket of 1 s", True, 1_820, 90.0),  # 20 at once, then 20 a second
+        ("bucket of 60 s", False, 3_000, 90.0),
+        ("bucket of 60 s", True, 2_401, 120.0),  # the user's limit binds: the third minute's first
+        ("fixed window", False, 2_401, 110.0),  # the first minute is 10 s old
+        ("fixed window", True, 2_401, 120.0),
+        ("sliding window", False, 2_401, 120.0),
+        ("per second", False, 1_800, 89.0),
+    ],
+)
+def test_the_least_of_a_real_job_is_the_limiters_own_arithmetic(name, known, count, least):
+    case = a_case(name, known)
+    assert case.count(90.0) == count
+    assert case.least(count, phase=10.0) == pytest.approx(least)
+
+
+def seen_in(folder, case, count, admitted, refused=()):
+    """What is seen in a ledger of such moments."""
+    moments = [(at, None) for at in admitted] + [(at, "requests") for at in refused]
+    entries = ({"time": at, "billed": why is None, "refusal": why} for at, why in moments)
+    ledger = folder / "ledger.jsonl"
+    ledger.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return real_limits.seen(case, count, ledger)
+
+
+def test_what_a_ledger_says_is_judged_and_told(tmp_path):
+    """1,820 at 20 a second, two of them after having been refused, and the last one 4 s late."""
+    admitted = [1_000.0 + number / 20 for number in range(1_820)]
+    admitted[-1] += 4.0
+    one = seen_in(tmp_path, a_case("bucket of 1 s"), 1_820, admitted, refused=[1_003.0] * 2)
+
+    assert one.took == pytest.approx(90.95 + 4.0 + 0.3)
+    assert one.ratio == pytest.approx(95.25 / 90.3)
+    assert one.share_refused == pytest.approx(2 / 1_820)
+    assert one.above == 0.0
+    assert one.missed() == ["takes 1.055, at most 1.05"]
+    assert one.told().endswith("0.11% (0.5%)  +0.00%  MISSED")
+    assert one.arithmetic().startswith("+4.9 s = 1.0 that anybody is lent, -0.0 in the first 10 s")
+    assert "+4.0 in the last 10 s" in one.arithmetic()
+
+
+def test_one_admission_too_many_in_a_minute_is_a_miss_only_where_the_limit_was_given(tmp_path):
+    admitted = [1_000.0 + number / 20 for number in range(1_820)]
+    admitted[1_200] -= 0.1
+    known = seen_in(tmp_path, a_case("bucket of 1 s"), 1_820, admitted)
+    unknown = seen_in(tmp_path, a_case("bucket of 1 s", known=False), 1_820, admitted)
+
+    assert known.missed() == ["0.08% above the limit given"]
+    assert unknown.missed() == []
+
+
+def test_a_real_job_is_run_and_seen_whole(tmp_path):
+    one = real_limits.run(a_case("bucket of 1 s"), 1.0, tmp_path / "case", after=0.0)
+
+    assert one.faults == []
+    assert (one.count, len(one.admitted)) == (40, 40)
+    assert one.ratio >= 1.0
+    assert "known" in one.told()

@@ -12,9 +12,10 @@ from virtual_time import run
 
 from request_engine.allowance import WINDOW
 from request_engine.budget import Budget
+from request_engine.limit_headers import Announced
 from request_engine.records import Usage
 from request_engine.shares import Binding
-from request_engine.sizes import Size
+from request_engine.sizes import UNCOUNTED, Size
 
 MINUTE = 60.0
 
@@ -358,3 +359,44 @@ def test_the_cost_of_an_admission_does_not_grow_with_the_job():
         return len(limits.requests.allowance._window)
 
     assert run(scenario()) <= 6_001
+
+
+def test_input_and_output_have_limits_of_their_own_where_they_are_given():
+    """Ten prompts of 100 tokens and ceilings of 10 pass 500 input tokens a minute five by five."""
+
+    async def scenario():
+        limits = Budget(
+            requests_per_minute=None,
+            tokens_per_minute=None,
+            input_tokens_per_minute=500,
+            output_tokens_per_minute=10_000,
+            max_concurrent=100,
+        )
+        loop, times = asyncio.get_running_loop(), []
+        for _ in range(10):
+            reservation = await limits.acquire(Size(100, 10))
+            times.append(loop.time())
+            limits.settle(reservation, Usage(100, 5), admitted=True)
+        return times, limits.shares.binding
+
+    times, _ = run(scenario())
+    within = [sum(1 for one in times if start <= one < start + MINUTE) for start in times]
+    assert max(within) <= 5
+    assert times[-1] <= 2 * WINDOW
+
+
+def test_two_replies_that_announce_the_same_are_believed_and_one_is_not():
+    """A header is a hint: it sets the pace until more is tried, and never above a limit given."""
+
+    async def scenario(*announced, **limits):
+        one = Budget(tokens_per_minute=None, max_concurrent=10, **limits)
+        one.settle(await one.acquire(UNCOUNTED), None, admitted=True)
+        for limit in announced:
+            one.announced(Announced(requests=limit))
+        return one.requests.per_minute, one.listens
+
+    assert run(scenario(600.0, requests_per_minute=None)) == (None, True)
+    assert run(scenario(600.0, 700.0, requests_per_minute=None)) == (None, True)
+    assert run(scenario(600.0, 600.0, requests_per_minute=None)) == (pytest.approx(600), False)
+    assert run(scenario(600.0, 600.0, requests_per_minute=50.0)) == (50.0, False)
+    assert run(scenario(None, None, requests_per_minute=None)) == (None, False)

@@ -7,7 +7,9 @@ import json
 import os
 import socket
 
+import aiohttp
 import pytest
+from aioresponses import aioresponses
 from loopback import (
     ANSWER,
     BODY,
@@ -18,6 +20,7 @@ from loopback import (
     KEY,
     LAST,
     LOST,
+    UNSENT,
     Reading,
     answering,
     chunk,
@@ -37,7 +40,9 @@ from loopback import (
 
 from providers.any_other import AnyOther
 from request_engine import transport as transport_module
+from request_engine.ready_post import TRIED
 from request_engine.records import Failure, Kind, Reply
+from request_engine.transport import LARGE_BODY
 
 # What is sent, and what comes back.
 
@@ -120,6 +125,53 @@ async def test_a_large_body_goes_out_as_it_is():
     head, _, sent = server.seen[0].partition(b"\r\n\r\n")
     assert sent == body
     assert b"\r\nContent-Type: application/json\r\n" in head
+
+
+LARGE = b"a" * LARGE_BODY
+ELSEWHERE = "https://service.invalid/v1/chat/completions"
+
+
+async def post_large():
+    async with transport_to() as transport:
+        return await transport.post(ELSEWHERE, LARGE)
+
+
+async def test_what_goes_by_the_session_is_the_body_and_what_comes_back_are_the_bytes():
+    """The general way, which large bodies, proxies and odd URLs go."""
+    odd = b"\xff\x00 {not JSON} \r\n"
+    with aioresponses() as service:
+        service.post(ELSEWHERE, body=odd, status=429, headers={"Retry-After": "7"})
+        reply = await post_large()
+    ((asked,),) = service.requests.values()
+    assert asked.kwargs["data"].getvalue() == LARGE
+    assert isinstance(reply, Reply), reply
+    assert (reply.status, reply.content, reply.headers["retry-after"]) == (429, odd, "7")
+
+
+async def test_by_the_session_a_redirect_is_not_followed_either():
+    """P9: the key and the body are for one origin."""
+    other = "https://other.invalid/v1"
+    with aioresponses() as service:
+        service.post(ELSEWHERE, status=307, headers={"Location": other})
+        service.post(other, body=ANSWER)
+        reply = await post_large()
+    assert isinstance(reply, Reply), reply
+    assert reply.status == 307
+    assert [str(url) for _, url in service.requests] == [ELSEWHERE]
+
+
+@pytest.mark.parametrize(
+    "error", [aiohttp.ClientConnectionError("no route"), ConnectionResetError("by peer")]
+)
+async def test_by_the_session_a_network_error_is_a_failure(error):
+    with aioresponses() as service:
+        service.post(ELSEWHERE, exception=error)
+        assert told(await post_large()) == UNSENT
+
+
+def test_the_installed_aiohttp_is_one_that_the_usual_way_knows():
+    """With another its session sends everything, and the tests here are of that alone."""
+    assert aiohttp.__version__.startswith(TRIED)
 
 
 ODD_URLS = ["http://", "http:///v1", "http://[::1/v1", "http://h:99999/v1", "/v1", ""]
