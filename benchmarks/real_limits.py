@@ -168,7 +168,8 @@ class Seen:
 
         A stretch loses what it takes longer than its admissions would at the limit's rate. What
         the stretches lose adds up to what the job takes beyond all its requests at that rate; the
-        least has the same sum, which is below 0 by what the service lends.
+        least has the same sum, which is below 0 by what the service lends. The edges of a long job
+        are those of a short one.
         """
         end = self.took - LATENCY
         edge = min(EDGE, end / 2)
@@ -178,10 +179,15 @@ class Seen:
         lent = self.count / RATE - (self.least - LATENCY)
         middle = max(end - 2 * edge, 1e-9)
         longer = ramp + tail + lent + between / middle * (LONG - 2 * edge)
+        early = sum(at <= edge for at in self.refused)
+        later = (len(self.refused) - early) / max(end - edge, 1e-9)
+        share = (early + later * (LONG - edge)) / (LONG * RATE)
         return (
             f"{self.took - self.least:+.1f} s = {lent:.1f} that anybody is lent, {ramp:+.1f} in "
             f"the first {edge:.0f} s, {between:+.1f} after it, {tail:+.1f} in the last {edge:.0f} "
-            f"s; with the same edges {1 + longer / LONG:.3f} in {LONG / 60:.0f} minutes"
+            f"s; {early} of {len(self.refused)} refusals in the first {edge:.0f} s; a job of "
+            f"{LONG / MINUTE:.0f} minutes that begins and ends so: {1 + longer / LONG:.3f}, "
+            f"{share:.2%}"
         )
 
     def _lost(self, begin: float, end: float) -> float:

@@ -4,8 +4,9 @@
     reserves    max_tokens at first, and gives back at the end what was not used (OpenAI)
     charges     max_tokens, whatever the answer took (Moonshot)
 
-Told by its refusals: "Requested 2875" is the prompt and max_tokens; or the ceilings of a minute
-come to the limit that the user knows, and what was used does not. Until the start is over, any
+Told by its refusals: "Requested 2875" is the prompt and max_tokens. Where that was told twice, and
+the ceilings of a minute come to the limit that the user knows, and what was used does not, it
+gives nothing back: that is believed for ten minutes at a time. Until the start is over, any
 service whose limit is known is thought to reserve, since else the start is what it would refuse.
 """
 

@@ -99,7 +99,11 @@ class Provider:
         return request.raw_body
 
     def prompt_tokens(self, body: Mapping[str, Any], endpoint: str, encode: Encode) -> int:
-        """Tokens of what *body* asks."""
+        """Tokens of what *body* asks.
+
+        Of what *encode* gives only lengths are used, and only added up: texts are counted later,
+        many at once.
+        """
         raise NotImplementedError
 
     def completion_tokens(self, body: Mapping[str, Any], endpoint: str) -> int:

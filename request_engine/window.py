@@ -22,13 +22,16 @@ _EPOCH = 50
 """Answers at least, from one judgement of the throughput to the next."""
 _WORTH = 0.2
 """Of the growth of the window that must show as growth of the throughput."""
-_SLOW, _WORTH_SLOW = 1.5, 0.5
-"""Times the quickest that a token took, from which on half of the growth must show."""
+_SLOW = 1.5
+"""Times the quickest that a token took, from which on one judgement without growth is enough."""
 _FLAT = 2
 """Judgements in a row without such growth, after which the window goes back."""
 _RETRIED = 10
 """Judgements until more is tried again."""
 _RETRY = 1.1
+_QUEUES = 3.0
+"""Times the quickest that a token took, from which on fewer are tried and not more: answers of
+uneven lengths let some growth look worth it that was not, and so the window drifts up."""
 
 
 class Window:
@@ -104,8 +107,7 @@ class Window:
             return
         size, before = self._before
         slow = slowness > _SLOW * self._quickest
-        worth = _WORTH_SLOW if slow else _WORTH
-        if throughput >= before * (1 + worth * (epoch.size / size - 1)):
+        if throughput >= before * (1 + _WORTH * (epoch.size / size - 1)):
             self._flat = 0
             self._good = epoch.size
             if epoch.size > size:
@@ -124,7 +126,10 @@ class Window:
                 self._held = 0
                 self._good = self.size
                 self._before = self.size, throughput
-                self.size = min(self.most, max(self.size + 1, round(_RETRY * self.size)))
+                if slowness > _QUEUES * self._quickest:  # perhaps fewer do as much
+                    self.size = max(1, min(self.size - 1, round(self.size / _RETRY)))
+                else:
+                    self.size = min(self.most, max(self.size + 1, round(_RETRY * self.size)))
 
 
 class _Epoch:

@@ -199,6 +199,17 @@ def test_a_probe_that_is_not_refused_for_so_long_was_let_in():
     assert pause.granted(start + wait, following)
 
 
+def test_after_such_a_probe_too_the_next_backoff_is_the_first_again():
+    pause = Pause()
+    refuse_probes(pause, 5, hint=None)
+    sent(pause, 1_000.0)
+    sent(pause, 1_000.0 + pause.wait(1_000.0)[0])
+    assert pause.end() == 100.0
+
+    refuse(pause, 2_000.0, sent(pause, 2_000.0))
+    assert pause.until <= 2_000.5
+
+
 def test_while_the_probe_is_out_nobody_else_is_let_through():
     pause = Pause()
     refuse(pause, 1.1, sent(pause, 1.0), hint=1.0)

@@ -86,6 +86,7 @@ def test_a_prompt_ratio_is_of_tokens_and_not_of_answers_and_follows_a_change():
     learned(sizes, [10], Size(10, 50, "a"), prompt=10)
     assert 1_950 <= sizes.expected(Size(1_000, 50, "a")).prompt < 2_000
 
+    learned(sizes, [10] * 300, Size(1_000, 50, "a"), prompt=2_000)
     learned(sizes, [10] * 300, Size(1_000, 50, "a"), prompt=1_100)
     assert sizes.expected(Size(1_000, 50, "a")).prompt == pytest.approx(1_100, abs=5)
 
