@@ -24,14 +24,14 @@ def refused(message="slow down", **headers):
 @pytest.mark.parametrize(
     ("refusal", "least", "most"),
     [
-        (refused(), 0.375, 0.5),
+        (refused(), 0.15, 0.2),
         (refused(retry_after="2"), 2, 2.1),
         (refused(retry_after="1.5"), 1.5, 1.6),
         (refused(retry_after="Sat, 21 Nov 2026 12:00:03 GMT", date=DATE), 3, 3.1),
-        (refused(retry_after="Sat, 21 Nov 2026 11:00:00 GMT", date=DATE), 0.375, 0.5),
+        (refused(retry_after="Sat, 21 Nov 2026 11:00:00 GMT", date=DATE), 0.15, 0.2),
         (refused(retry_after_ms="250"), 0.25, 0.35),
-        (refused(retry_after="0"), 0.375, 0.5),
-        (refused(retry_after="-1"), 0.375, 0.5),
+        (refused(retry_after="0"), 0.15, 0.2),
+        (refused(retry_after="-1"), 0.15, 0.2),
         (refused("Please try again in 424ms."), 0.424, 0.5),
         (refused("Rate limit reached, retry after 30 seconds"), 30, 30.1),
         (
@@ -41,8 +41,8 @@ def refused(message="slow down", **headers):
         ),
         (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="120ms"), 0.12, 0.2),
         (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="7"), 7, 7.1),
-        (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="-1"), 0.375, 0.5),
-        (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="0"), 0.375, 0.5),
+        (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="-1"), 0.15, 0.2),
+        (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="0"), 0.15, 0.2),
     ],
     ids=[
         *("none", "seconds", "float", "date", "past-date", "milliseconds", "zero", "negative"),
