@@ -25,7 +25,7 @@ _HEAD_START = 0.1
 the interpreter for 0.2 s, in whatever thread it is done."""
 _AT_ONCE = 100_000
 """Characters of a batch, some 5 ms, up to which it is counted where it stands. A thread has to wait
-for the interpreter's lock: beside a busy loop it made short prompts a quarter slower, not faster."""
+for the interpreter's lock: beside a busy loop short prompts took longer that way, not less long."""
 _REMEMBERED = 1_000_000
 """Characters of texts whose counts are kept, since roles and system prompts come again and again;
 then they are forgotten."""
