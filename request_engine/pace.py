@@ -42,6 +42,9 @@ _LEAST_TOGETHER, _MOST_TOGETHER = 0.2, 4.0
 _FINE = 0.1
 """Seconds. Where less may come together at first, the service limits by the second."""
 _LESS_TOGETHER, _MORE_TOGETHER = 0.8, 1.08
+_REFUNDS = 6.0
+"""Refunds that are kept while nobody takes them, where one is more than what may go together at
+first: a service's bucket holds some requests at least, however large they are."""
 _WINDOW, _LOCKOUT = 60.0, 66.0
 """Seconds of the longest window that services count in; and of a pause that is longer than any, in
 which nothing is counted."""
@@ -74,6 +77,8 @@ class Pace:
         self._count = 0
         self._due = float("-inf")
         self._burst_until = float("-inf")
+        self._credit = 0.0
+        """Seconds' worth of refunds that are kept while nobody takes them."""
         self._since: tuple[float, float, int] | None = None
         """Since when it is measured: the time, and the total and the count of then."""
         self._marks: tuple[tuple[float, float], tuple[float, float]] | None = None
@@ -121,13 +126,15 @@ class Pace:
         elif now - self._marks[1][0] >= _LAST:
             self._marks = self._marks[1], (now, self._total)
         if self.rate is not None:
-            self._due = max(self._due, now) + amount / self.rate
+            self._due = max(self._due, now - self._credit) + amount / self.rate
 
     def correct(self, now: float, more: float) -> None:
         """Count *more* (less, if negative) for what was spent, now that it is known."""
         self._total += more
         if self.rate is not None:
-            self._due = max(self._due + more / self.rate, min(self._due, now))
+            refund = -more / self.rate
+            self._credit = _REFUNDS * refund if refund > self._first_together else 0.0
+            self._due = max(self._due - refund, min(self._due, now - self._credit))
 
     def begin(self, now: float, burst: float = 0.0) -> None:
         """Keep the pace of what the user knows, rather than only its sum.

@@ -189,16 +189,25 @@ def test_one_blamed_for_nothing_keeps_its_rate():
 
 def test_a_refund_makes_room_at_once_but_no_credit():
     """What an answer did not take may go at once; what nobody asked for is not saved up."""
-    one = pace(together=0.0, ceiling=10.0)
+    one = pace(together=0.5, ceiling=10.0)
     one.begin(0.0)
     one.spend(0.0, 100)
-    assert one.wait(0.0, 1) == pytest.approx(10.0)
-    one.correct(1.0, -60)
-    assert one.wait(1.0, 1) == pytest.approx(3.0)
-    one.correct(1.0, -60)
-    assert one.wait(1.0, 1) == pytest.approx(0.0)
-    one.spend(1.0, 10)
-    assert one.wait(1.0, 1) == pytest.approx(1.0)
+    assert one.wait(0.0, 1) == pytest.approx(9.6)
+    one.correct(1.0, -4)
+    assert one.wait(1.0, 1) == pytest.approx(8.2)
+    one.correct(20.0, -4)
+    one.spend(20.0, 10)
+    assert one.wait(20.0, 1) == pytest.approx(0.6)
+
+
+def test_refunds_of_large_requests_are_kept_as_a_bucket_of_their_size_keeps_them():
+    """Else a max_tokens of 32,000 that is reserved and given back costs six times the time."""
+    one = pace(together=0.5, ceiling=10.0)
+    one.begin(0.0)
+    one.spend(0.0, 100)
+    one.correct(12.0, -60)
+    one.spend(12.0, 60)
+    assert one.wait(12.0, 1) <= 0.0
 
 
 def test_whatever_happens_the_rate_stays_a_positive_number():
