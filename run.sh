@@ -89,7 +89,6 @@ case $PROVIDER in
     aliyun | dashscope | qwen | model_studio | bailian) # https://help.aliyun.com/zh/model-studio/rate-limit
         # Abroad: https://dashscope-intl.aliyuncs.com/compatible-mode/v1
         : "${REQUEST_URL:=https://dashscope.aliyuncs.com/compatible-mode/v1}"
-        : "${SECONDS_TO_SLEEP_EACH_LOOP:=0.1}" # it also limits by the second
         example=aliyun
         ;;
     deepinfra) # https://deepinfra.com/docs/advanced/rate-limits: requests in flight

@@ -59,7 +59,10 @@ class Counter:
         encoding_name: str | None,
         count: Count = encodings.token_counts,
     ) -> None:
-        """*encoding_name* None chooses by each request's model. *count* is called in a thread."""
+        """*encoding_name* None chooses by each request's model.
+
+        *count* is called in a thread where there is much to count.
+        """
         self._provider = provider
         self._address = address
         self._name = encoding_name
