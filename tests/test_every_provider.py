@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import services
 from multidict import CIMultiDict
 
 from providers import PROVIDERS
@@ -23,9 +24,13 @@ KEY = "sk-canary-0123456789abcdefABCDEF"
 each_provider = pytest.mark.parametrize("provider", PROVIDERS, ids=NAMES)
 
 
+SERVICES = {name: services.of(name) for name in NAMES}
+
+
 # Which service a URL belongs to.
 
 URLS = [
+    *((url, name) for name, service in SERVICES.items() for url in service.urls),
     ("https://api.openai.com/v1/chat/completions", "openai"),
     ("https://api.openai.com/v1", "openai"),
     ("https://API.OpenAI.com:443/v1/responses", "openai"),
@@ -56,9 +61,6 @@ URLS = [
     ),
     ("https://api.deepinfra.com/v1/openai/chat/completions", "deepinfra"),
     ("https://api.deepinfra.com/v1/inference/meta-llama/Meta-Llama-3-8B-Instruct", "deepinfra"),
-    ("https://api.deepseek.com/chat/completions", "deepseek"),
-    ("https://api.deepseek.com/v1/chat/completions", "deepseek"),
-    ("https://api.deepseek.com/beta/completions", "deepseek"),
     ("http://192.0.2.7:8088/gpt", "lab_gateway"),
     ("http://192.0.2.7:8088/claude", "lab_gateway"),
     ("http://192.0.2.7:8088/gpt/", "lab_gateway"),
@@ -73,6 +75,7 @@ URLS = [
 ]
 
 LOOK_ALIKES = [
+    *(url for service in SERVICES.values() for url in service.look_alikes),
     "https://api.openai.com.evil.example/v1/chat/completions",
     "https://evil.example/?api.openai.com",
     "https://evil.example/api.openai.com/v1/chat/completions",
@@ -89,8 +92,6 @@ LOOK_ALIKES = [
     "https://evildashscope.aliyuncs.com/compatible-mode/v1/chat/completions",
     "https://maas.aliyuncs.com/compatible-mode/v1/chat/completions",
     "https://api.deepinfra.com.evil.example/v1/openai/chat/completions",
-    "https://evil.example/api.deepseek.com/chat/completions",
-    "https://api-deepseek.com/chat/completions",
 ]
 
 
@@ -441,6 +442,7 @@ def examples_of(provider) -> list[Path]:
 
 
 EXAMPLE_URLS = {
+    **{stem: url for one in SERVICES.values() for stem, url in one.example_urls.items()},
     "azure": "https://lab.openai.azure.com",
     "deepinfra_native": "https://api.deepinfra.com/v1/inference/meta-llama/Meta-Llama-3-8B",
     "lab_gateway": "http://192.0.2.7:8088/gpt",
@@ -532,12 +534,6 @@ DEEPINFRA_EMBEDDINGS = (
     '{"embeddings": [[0.1, 1.10], [2, 3]], "input_tokens": 42, "request_id": null, '
     '"inference_status": {"status": "unknown"}, "y": 12345678901234567890}'
 )
-DEEPSEEK_CHAT = (
-    '{"id": "930c60df", "choices": [{"finish_reason": "stop", "index": 0, "message": {"content": '
-    '"Hello!", "reasoning_content": "...", "role": "assistant"}}], "x": 1.10, '
-    '"y": 12345678901234567890, "usage": {"completion_tokens": 30, "prompt_tokens": 16, '
-    '"total_tokens": 46, "prompt_cache_hit_tokens": 10, "prompt_cache_miss_tokens": 6}}'
-)
 AZURE_CHAT = (
     '{"choices": [{"content_filter_results": {"hate": {"filtered": false, "severity": "safe"}}, '
     '"finish_reason": "stop", "index": 0, "message": {"content": "ok", "role": "assistant"}}], '
@@ -551,6 +547,7 @@ FOLDED = (
 )
 
 REPLIES = [
+    *((name, one.what, one.text, one.usage) for name in NAMES for one in SERVICES[name].answers),
     ("openai", "chat", CHAT, Usage(9, 12)),
     ("openai", "completions", COMPLETION, Usage(5, 7)),
     ("openai", "embeddings", EMBEDDINGS, Usage(8, 0)),
@@ -567,7 +564,6 @@ REPLIES = [
     ("deepinfra", "embeddings", EMBEDDINGS, Usage(8, 0)),
     ("deepinfra", "native text", DEEPINFRA_TEXT, Usage(14, 16)),
     ("deepinfra", "native embeddings", DEEPINFRA_EMBEDDINGS, Usage(42, 0)),
-    ("deepseek", "chat", DEEPSEEK_CHAT, Usage(16, 30)),
     ("deepseek", "completions", COMPLETION, Usage(5, 7)),
     ("openai_compatible", "chat", CHAT, Usage(9, 12)),
     ("openai_compatible", "completions", COMPLETION, Usage(5, 7)),
@@ -578,6 +574,7 @@ REPLIES = [
 # A compatible service sits the exam with the dialect's own reply until one of its own is recorded.
 _recorded = {name for name, *_ in REPLIES} | {"lab_gateway"}
 REPLIES += [(name, "chat", CHAT, Usage(9, 12)) for name in NAMES if name not in _recorded]
+REFUSALS = [(name, one) for name in NAMES for one in SERVICES[name].refusals]
 GATEWAY_REPLIES = [
     ("gpt", CHAT, Usage(9, 12)),
     ("claude", MESSAGE, Usage(213, 25)),
@@ -593,6 +590,20 @@ GATEWAY_REPLIES = [
 def test_its_reply_is_a_success_with_usage_and_the_services_own_spelling(name, text, usage):
     outcome = BY_NAME[name].read(Reply(200, {}, text.encode()))
     assert outcome == Success(text.encode(), usage)
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"), REFUSALS, ids=[f"{name}: {one.what}" for name, one in REFUSALS]
+)
+def test_what_it_refuses_or_fails_is_judged_as_it_means_it(name, refused):
+    reply = Reply(refused.status, CIMultiDict(refused.headers), refused.content)
+    outcome = BY_NAME[name].read(reply, wall)
+    assert isinstance(outcome, Failure)
+    assert (outcome.kind, outcome.wait, outcome.limit) == (
+        refused.kind,
+        refused.wait,
+        refused.limit,
+    )
 
 
 @pytest.mark.parametrize(
