@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from request_engine.command_line import CommandLine
     from request_engine.summary import Summary
@@ -28,7 +30,9 @@ __all__ = ["main", "process_api_requests_from_file"]
 PROG = "api_request_parallel_processor"
 COOKBOOK_URL = "https://api.openai.com/v1/embeddings"
 
-REQUIRED = "required"
+REQUIRED, REPEATED = "required", "repeated"
+PARAMETERS = {"--model": "models", "--header": "headers"}
+"""Where the function's parameter is not called like the flag."""
 FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
     # flag, name of its value (None: it has none), default, help
     "files": (
@@ -93,13 +97,59 @@ FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
             "--provider",
             "NAME",
             None,
-            "the service, when the URL's host does not tell: {providers}",
+            "the service, when the URL's host does not tell: {providers}, or one of your own, as "
+            "path/to/file.py:ClassName",
+        ),
+        (
+            "--endpoints",
+            "FILE",
+            None,
+            "several places that share the work, each an [[endpoint]] of a TOML file: provider, "
+            "url, key_variable, model, rpm, tpm, concurrency, weight",
+        ),
+        (
+            "--list_providers",
+            None,
+            None,
+            "print what is known of each service, and whether its key is set, then end",
         ),
         (
             "--api_key",
             "KEY",
             None,
             "the key; better in the service's environment variable, since ps shows this one",
+        ),
+        (
+            "--api_key_command",
+            "COMMAND",
+            None,
+            "prints the key, and again before it expires: 'gcloud auth print-access-token'",
+        ),
+        (
+            "--model",
+            "NAME",
+            REPEATED,
+            "the model for every line, or OLD=NEW: NEW for the lines that say OLD (may be "
+            "repeated); the rows keep what the lines say",
+        ),
+        (
+            "--body",
+            "JSON",
+            REPEATED,
+            "an object of fields for every body that does not have them: '{{\"temperature\": 0}}'",
+        ),
+        (
+            "--header",
+            "NAME:VALUE",
+            REPEATED,
+            "a header for every request: 'X-Title: tides' (may be repeated)",
+        ),
+        (
+            "--stream",
+            None,
+            None,
+            "let answers come word by word, for every line: connections that are silent for long "
+            "are cut by some networks; the rows are the same",
         ),
     ),
     "limits": (
@@ -222,7 +272,13 @@ async def process_api_requests_from_file(
     *,
     max_input_tokens_per_minute: float | str | None = None,
     max_output_tokens_per_minute: float | str | None = None,
+    endpoints: str | None = None,
     provider: str | None = None,
+    api_key_command: str | None = None,
+    models: "Mapping[str, str] | str | Iterable[str] | None" = None,
+    body: "Mapping[str, Any] | str | Iterable[str] | None" = None,
+    headers: "Mapping[str, str] | str | Iterable[str] | None" = None,
+    stream: bool = False,
     seconds_to_sleep_each_loop: float = 0.0,
     max_concurrent_requests: int | None = None,
     max_wait: float = 3_600.0,
@@ -245,7 +301,9 @@ async def process_api_requests_from_file(
 
     The positional parameters are the cookbook's. Limits are a minute's, None or "none" where the
     service has no such limit, "learn" to find it out; timeouts are seconds of one attempt.
-    *token_encoding_name* None chooses by each request's model. *show_progress* draws on a
+    *token_encoding_name* None chooses by each request's model. *models* is a name for every
+    line's model or a mapping of names, *body* an object of fields for bodies without them,
+    *headers* a mapping; the rows keep the bodies as they are. *show_progress* draws on a
     terminal and *stop_on_signals* lets the first Ctrl-C drain what is in flight: both are for the
     main thread of a command.
 
@@ -257,7 +315,7 @@ async def process_api_requests_from_file(
     from request_engine.job import Job
 
     logs.show(asked.pop("logging_level"))
-    if request_url is None and provider is None:
+    if request_url is None and provider is None and endpoints is None:
         asked["request_url"] = COOKBOOK_URL
     return await Job(**asked).run(find_providers().PROVIDERS)
 
@@ -284,9 +342,23 @@ def find_providers() -> ModuleType:
     return module
 
 
+def __getattr__(name: str) -> type:
+    """The classes that one's own provider may derive from: OpenAICompatible, or a service's.
+
+    `from api_request_parallel_processor import OpenAICompatible` works however this is installed.
+    """
+    if not name.startswith("_"):  # those are the import system's questions
+        for one in find_providers().PROVIDERS:
+            for found in type(one).__mro__[:-1]:
+                if found.__name__ == name:
+                    return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def command_line() -> "CommandLine":
     """Every flag, with the reason for those that the cookbook's script does not have."""
     from request_engine.command_line import CommandLine
+    from request_engine.provider_table import Listing
 
     line = CommandLine(
         prog=PROG,
@@ -303,7 +375,11 @@ def command_line() -> "CommandLine":
         for flag, metavar, default, text in flags:
             told = text.format(default=default, providers=providers)
             if metavar is None:
-                group.add_argument(flag, action="store_true", help=told)
+                action = Listing if flag == "--list_providers" else "store_true"
+                group.add_argument(flag, action=action, help=told)
+            elif default == REPEATED:
+                dest = PARAMETERS.get(flag)
+                group.add_argument(flag, metavar=metavar, action="append", dest=dest, help=told)
             else:
                 needed = default == REQUIRED
                 group.add_argument(
@@ -336,12 +412,17 @@ def _run(arguments: Sequence[str]) -> int:
     from request_engine.command_line import complain, complain_fault
 
     asked = vars(command_line().read(arguments))
+    list_providers = asked.pop("list_providers")
     strict = asked.pop("strict")
     import asyncio
 
     from request_engine.errors import BadInput, Stopped
+    from request_engine.provider_table import show
 
     try:
+        if list_providers:
+            show(find_providers().PROVIDERS, asked["provider"])
+            return 0
         with asyncio.Runner(loop_factory=fastest_loop()) as runner:
             summary = runner.run(
                 process_api_requests_from_file(**asked, show_progress=True, stop_on_signals=True)

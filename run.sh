@@ -2,8 +2,9 @@
 # Runs a file of requests through an LLM API:
 #
 #     sh run.sh [requests.jsonl [results.jsonl]] [--flag value ...]
+#     sh run.sh --list_providers
 #
-# Which API: PROVIDER=deepseek sh run.sh; without PROVIDER the first one below whose key is in the
+# Which API: PROVIDER=deepseek sh run.sh; without PROVIDER the first of the list whose key is in the
 # environment; without any key a local endpoint, whose answers are canned. Without a file it takes
 # the provider's own from examples/. Run it again to go on where it stopped. Further flags are those of
 # api_request_parallel_processor.py. It needs Python 3.11 or newer, and keeps its packages in .venv.
@@ -15,7 +16,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 
 # ---- Settings: change them here, or set them in the environment (MAX_ATTEMPTS=8 sh run.sh).
 
-PROVIDER=${PROVIDER-}                               # a name below; local needs no key
+PROVIDER=${PROVIDER-}                               # a name of the list, local, or file.py:Class
 REQUEST_URL=${REQUEST_URL-}                         # empty: the provider's; alone, its host chooses
 MAX_REQUESTS_PER_MINUTE=${MAX_REQUESTS_PER_MINUTE-} # a number or none; empty: below, or found out
 MAX_TOKENS_PER_MINUTE=${MAX_TOKENS_PER_MINUTE-}     # the same
@@ -26,7 +27,41 @@ TOKEN_ENCODING_NAME=${TOKEN_ENCODING_NAME-}         # empty: by each request's m
 LOGGING_LEVEL=${LOGGING_LEVEL:-INFO}                # DEBUG, INFO, WARNING, ERROR
 PREPARED_PYTHON=${PREPARED_PYTHON-}                 # a Python that has requirements.txt, for .venv
 
-# ---- The files, and which provider.
+# ---- Limits that hold for every account. The others are an account's: they are found out unless they
+# are set, and stand on these pages:
+#
+#     openai       https://platform.openai.com/settings/organization/limits
+#     azure        the deployment's page in the portal
+#     anthropic    https://platform.claude.com/docs/en/api/rate-limits
+#     google       https://ai.google.dev/gemini-api/docs/rate-limits
+#     aliyun       https://help.aliyun.com/zh/model-studio/rate-limit
+#     deepinfra    https://deepinfra.com/docs/advanced/rate-limits: requests in flight
+#     deepseek     https://api-docs.deepseek.com/quick_start/rate_limit: requests in flight
+#     mistral      https://admin.mistral.ai/plateforme/limits
+#     moonshot     https://platform.moonshot.ai/docs/pricing/limits
+#     openrouter   https://openrouter.ai/docs/api-reference/limits
+#     groq         https://console.groq.com/settings/limits
+#     together     https://docs.together.ai/docs/rate-limits
+#     fireworks    https://docs.fireworks.ai/guides/quotas_usage/account-quotas
+#     xai          https://docs.x.ai/developers/rate-limits
+#     siliconflow  https://docs.siliconflow.cn/en/userguide/rate-limits/rate-limit-and-upgradation
+#     any other    its console
+
+set_limits() { # NAME, and none where the service limits only what is in flight
+    case $1/$2 in
+        deepinfra/* | deepseek/* | local/* | */none)
+            : "${MAX_REQUESTS_PER_MINUTE:=none}"
+            : "${MAX_TOKENS_PER_MINUTE:=none}"
+            ;;
+        lab_gateway/*) # run_bnu.sh is the short way here
+            : "${MAX_REQUESTS_PER_MINUTE:=50}"
+            : "${MAX_TOKENS_PER_MINUTE:=10000}"
+            : "${SECONDS_TO_SLEEP_EACH_LOOP:=0.05}"
+            ;;
+    esac
+}
+
+# ---- The files, and a Python.
 
 case ${1-} in
     -h | --help)
@@ -44,104 +79,91 @@ if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then
     shift
 fi
 
-keys='OPENAI_API_KEY, DASHSCOPE_API_KEY, DEEPINFRA_API_KEY, DEEPSEEK_API_KEY,'
-keys="$keys or AZURE_OPENAI_API_KEY with AZURE_OPENAI_ENDPOINT"
-
-chosen() { # PROVIDER WHY
-    PROVIDER=$1
-    say "provider $PROVIDER, since $2"
-}
-
-PROVIDER=$(printf %s "$PROVIDER" | tr 'A-Z-' 'a-z_')
-# Of a key it is only asked whether it is set: `sh -x run.sh` shows all the rest.
-if [ -n "$PROVIDER$REQUEST_URL" ]; then
-    :
-elif [ -n "${OPENAI_API_KEY:+set}" ]; then
-    chosen openai 'OPENAI_API_KEY is set'
-elif [ -n "${DASHSCOPE_API_KEY:+set}" ]; then
-    chosen aliyun 'DASHSCOPE_API_KEY is set'
-elif [ -n "${DEEPINFRA_API_KEY:+set}" ]; then
-    chosen deepinfra 'DEEPINFRA_API_KEY is set'
-elif [ -n "${DEEPSEEK_API_KEY:+set}" ]; then
-    chosen deepseek 'DEEPSEEK_API_KEY is set'
-elif [ -n "${AZURE_OPENAI_API_KEY:+set}" ] && [ -n "${AZURE_OPENAI_ENDPOINT-}" ]; then
-    chosen azure 'AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT are set'
-elif [ -n "${BNU_API_KEY:+set}" ] && [ -n "${BNU_URL-}" ]; then
-    chosen lab_gateway 'BNU_API_KEY and BNU_URL are set'
-else
-    say "no key is set, so canned answers come from this machine and cost nothing;"
-    say "for real ones set $keys"
-    PROVIDER=local
-fi
-
-need() { # VALUE VARIABLE EXAMPLE
-    [ -n "$1" ] || give_up "PROVIDER=$PROVIDER needs $2, as in $2=$3"
-}
-
-# ---- The providers. Limits are an account's: yours are on the page that each block names, and are
-# found out unless they are set. What a block sets holds for every account.
-
-case $PROVIDER in
-    openai) # https://platform.openai.com/settings/organization/limits
-        : "${REQUEST_URL:=https://api.openai.com/v1}"
-        example=openai
-        ;;
-    aliyun | dashscope | qwen | model_studio | bailian) # https://help.aliyun.com/zh/model-studio/rate-limit
-        # Abroad: https://dashscope-intl.aliyuncs.com/compatible-mode/v1
-        : "${REQUEST_URL:=https://dashscope.aliyuncs.com/compatible-mode/v1}"
-        example=aliyun
-        ;;
-    deepinfra) # https://deepinfra.com/docs/advanced/rate-limits: requests in flight
-        : "${REQUEST_URL:=https://api.deepinfra.com/v1/openai}"
-        : "${MAX_REQUESTS_PER_MINUTE:=none}"
-        : "${MAX_TOKENS_PER_MINUTE:=none}"
-        example=deepinfra
-        ;;
-    deepseek) # https://api-docs.deepseek.com/quick_start/rate_limit: requests in flight
-        : "${REQUEST_URL:=https://api.deepseek.com}"
-        : "${MAX_REQUESTS_PER_MINUTE:=none}"
-        : "${MAX_TOKENS_PER_MINUTE:=none}"
-        example=deepseek
-        ;;
-    azure | azure_openai) # the deployment's page in the portal
-        : "${REQUEST_URL:=${AZURE_OPENAI_ENDPOINT-}}"
-        need "$REQUEST_URL" AZURE_OPENAI_ENDPOINT https://NAME.openai.azure.com
-        example=azure
-        ;;
-    lab_gateway | bnu | local_gateway) # run_bnu.sh is the short way here
-        : "${REQUEST_URL:=${BNU_URL-}}"
-        : "${MAX_REQUESTS_PER_MINUTE:=50}"
-        : "${MAX_TOKENS_PER_MINUTE:=10000}"
-        : "${SECONDS_TO_SLEEP_EACH_LOOP:=0.05}"
-        example=lab_gateway
-        ;;
-    openai_compatible | generic | vllm | ollama | lm_studio | one_api | litellm)
-        need "$REQUEST_URL" REQUEST_URL http://localhost:8000/v1
-        example=openai_compatible
-        ;;
-    local)
-        : "${MAX_REQUESTS_PER_MINUTE:=none}"
-        : "${MAX_TOKENS_PER_MINUTE:=none}"
-        example=openai
-        ;;
+python=$PREPARED_PYTHON
+[ -n "$python" ] || ready_environment "$here/.venv" "$here/requirements.txt"
+PYTHONPATH=$here # whatever folder we are called from
+export PYTHONPATH
+case ${1-} in
+    --list[_-]providers) exec "$python" "$here/api_request_parallel_processor.py" "$@" ;;
 esac
 
+# ---- The provider. What is asked of a key is whether it is set: `sh -x run.sh` shows all the rest.
+
+ask_providers() { # [NAME], and get a line for each: its name, base URL, limits and key variable
+    "$python" "$here/scripts/ask_providers.py" "$@"
+}
+
+own_url() { # NAME: the URL from the environment, where every user has one of their own
+    case $1 in
+        azure) printf %s "${AZURE_OPENAI_ENDPOINT-}" ;;
+        lab_gateway) printf %s "${BNU_URL-}" ;;
+    esac
+}
+
+need_url() { # NAME BASE_URL
+    [ -n "$REQUEST_URL" ] || REQUEST_URL=$(own_url "$1")
+    [ -z "$REQUEST_URL" ] && [ "$2" = - ] || return 0
+    case $1 in
+        azure) wanted='AZURE_OPENAI_ENDPOINT, as in AZURE_OPENAI_ENDPOINT=https://NAME.openai.azure.com' ;;
+        lab_gateway) wanted='BNU_URL, as in BNU_URL=http://HOST:PORT/gpt' ;;
+        *) wanted='REQUEST_URL, as in REQUEST_URL=http://localhost:8000/v1' ;;
+    esac
+    give_up "PROVIDER=$1 needs $wanted"
+}
+
+choose_by_key() {
+    keyed=$(ask_providers)
+    while read -r name url _limits variable; do
+        if [ "$url" = - ]; then
+            url=$(own_url "$name")
+        fi
+        if [ -n "$url" ]; then
+            PROVIDER=$name
+            say "provider $name, since $variable is set"
+            return
+        fi
+    done <<END
+$keyed
+END
+    say "no key is set, so canned answers come from this machine and cost nothing;"
+    say "for real ones set OPENAI_API_KEY, or another one that sh run.sh --list_providers names"
+    PROVIDER=local
+}
+
+[ -n "$PROVIDER$REQUEST_URL" ] || choose_by_key
+case $PROVIDER in
+    *.py | *.py:*) example=${PROVIDER%.py*}.jsonl ;; # a file of the user's own
+    *) PROVIDER=$(printf %s "$PROVIDER" | tr 'A-Z-' 'a-z_') ;;
+esac
 case $PROVIDER in # {url} becomes the local endpoint's address
     local)
-        canned=yes PROVIDER=openai_compatible REQUEST_URL='{url}/v1'
+        set_limits local -
+        canned=yes PROVIDER=openai_compatible REQUEST_URL='{url}/v1' example=$here/examples/openai.jsonl
         ;;
     local_gateway)
+        set_limits lab_gateway -
         canned=yes PROVIDER=lab_gateway REQUEST_URL='{url}' BNU_API_KEY=demo-user
+        example=$here/examples/lab_gateway.jsonl
         export BNU_API_KEY
         ;;
-    lab_gateway | bnu)
-        need "$REQUEST_URL" BNU_URL http://HOST:PORT/gpt
+    '' | *.py | *.py:*) ;;
+    *)
+        known=$(ask_providers "$PROVIDER")
+        read -r name url limits _variable <<END
+$known
+END
+        if [ -n "$name" ]; then # else the door says which names there are
+            PROVIDER=$name
+            need_url "$name" "$url"
+            set_limits "$name" "$limits"
+        fi
+        example=$here/examples/$PROVIDER.jsonl
         ;;
 esac
 
 if [ -z "$requests" ]; then
     [ -n "$PROVIDER" ] || give_up 'REQUEST_URL is set without PROVIDER: name a requests file as well'
-    requests=$here/examples/${example:-$PROVIDER}.jsonl
+    requests=$example
 fi
 if [ -n "$canned" ] && [ -n "$results" ]; then
     say "$results gets canned answers: remove it before a real run"
@@ -164,10 +186,6 @@ fi
 set -- --max_attempts "$MAX_ATTEMPTS" --logging_level "$LOGGING_LEVEL" "$@"
 set -- "$here/api_request_parallel_processor.py" --requests_filepath "$requests" "$@"
 
-python=$PREPARED_PYTHON
-[ -n "$python" ] || ready_environment "$here/.venv" "$here/requirements.txt"
-PYTHONPATH=$here # whatever folder we are called from
-export PYTHONPATH
 if [ -n "$canned" ]; then
     exec "$python" -P -m request_engine.local_endpoint -- "$python" "$@"
 fi

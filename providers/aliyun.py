@@ -61,6 +61,8 @@ class Aliyun(OpenAICompatible):
         "model.accessdenied": Kind.MODEL_CONFIG,
         "modelnotfound": Kind.MODEL_CONFIG,
         "model_not_supported": Kind.MODEL_CONFIG,
+        "invalidparameter": Kind.BAD_REQUEST,  # an event of a stream has no status of its own
+        "internalerror": Kind.TRANSIENT,
         "datainspectionfailed": Kind.CONTENT_FILTER,
         "data_inspection_failed": Kind.CONTENT_FILTER,
     }

@@ -22,7 +22,6 @@ class Azure(OpenAICompatible):
     key_variables = ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY")
     profile = Profile(burst_seconds=1.0, charges_ceiling=True)
     codes: ClassVar[Mapping[str, Kind]] = {
-        "deploymentnotfound": Kind.MODEL_CONFIG,
         "insufficient_quota": Kind.RATE_LIMIT,  # every one of its kinds of 429 passes
     }
 

@@ -11,6 +11,8 @@ from request_engine.runaway import Speech
 
 from .growing import Said, grow, grown
 
+_PADDING = "obfuscation"
+"""Random letters that some services add to a chunk, so that its length tells nobody its words."""
 _TEXTS = frozenset(
     {"content", "text", "refusal", "reasoning", "reasoning_content", "thinking", "arguments"}
 )
@@ -42,7 +44,7 @@ class ChatStream:
             elif name == "usage" and isinstance(value, dict):
                 added |= value != self.usage
                 self.usage = self._shell["usage"] = value
-            else:
+            elif name != _PADDING:
                 self._take_field(name, value)
         return added
 

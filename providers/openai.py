@@ -31,6 +31,10 @@ class OpenAI(OpenAICompatible):
     name = "openai"
     hosts = ("api.openai.com", ".api.openai.com")
     key_variables = ("OPENAI_API_KEY",)
+    header_variables: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "OpenAI-Organization": ("OPENAI_ORG_ID",),
+        "OpenAI-Project": ("OPENAI_PROJECT_ID",),
+    }
     base_url = "https://api.openai.com/v1"
     codes: ClassVar[Mapping[str, Kind]] = {
         "resource_unavailable": Kind.TRANSIENT,  # the flex tier has no room, and charges nothing

@@ -31,6 +31,7 @@ class OpenAICompatible(Provider):
     """What a compatible service inherits; it adds its name, hosts and key, and where it differs."""
 
     endpoints: ClassVar[tuple[str, ...]] = (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES)
+    streams: ClassVar[tuple[str, ...]] = (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
     finish_reasons: ClassVar[Mapping[str, Kind]] = {
         "content_filter": Kind.CONTENT_FILTER,
         "refusal": Kind.CONTENT_FILTER,

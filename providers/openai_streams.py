@@ -62,6 +62,10 @@ class Streamed:
         self._flat: dict[str, Any] | None = None
         self._bad_event = ""
 
+    @property
+    def speaking(self) -> bool:
+        return bool(self._speech.start)
+
     def feed(self, data: bytes) -> bool:
         if self.cut is not None:
             return False

@@ -21,6 +21,7 @@ SECOND = 1.02
 _MERGED = 0.01
 """Seconds. Spendings this close age out together, so that a window holds at most 6,000 parts."""
 _ROUNDING = 1e-6
+_NEVER = float("-inf")
 
 
 class Spending:
@@ -46,17 +47,26 @@ class Allowance:
         """
         self.per_minute = per_minute
         self.used = 0.0
+        self._evenly = per_minute / WINDOW if burst else per_minute / WINDOW / SECOND
         self._burst = burst
         self._leeway = leeway
         self._window: deque[Spending] = deque()
-        self._paid_at = float("-inf")
-        self._loan_ends = float("-inf")
+        self._paid_at = _NEVER
+        self._loan_ends = _NEVER
         self._lent = 0.0
 
     @property
     def evenly(self) -> float:
         """The limit by the second."""
         return self.per_minute / 60.0 / (1.0 if self._burst else SECOND)
+
+    def passes(self, now: float, amount: float) -> bool:
+        """Whether *amount* may be spent now, at a glance; a no means that `wait` has to look."""
+        return (
+            self.used + amount <= self.per_minute
+            and self._paid_at - self._leeway <= now
+            and not _NEVER < self._loan_ends <= now
+        )
 
     def wait(self, now: float, amount: float) -> float:
         """Seconds until *amount* may be spent: exactly, if nothing changes before. 0 means now."""
@@ -82,6 +92,7 @@ class Allowance:
             return last
         spending = Spending(now, amount)
         self._window.append(spending)
+        self._age(now)
         return spending
 
     def spent(self, now: float) -> float:
@@ -138,12 +149,13 @@ class Allowance:
 
     def _pace(self, now: float) -> float:
         """What is paid off a second."""
-        lent = self._lent if now < self._loan_ends else 0.0
-        evenly = max(self.per_minute - lent, self.per_minute / WINDOW) / WINDOW
-        return evenly if self._burst else evenly / SECOND
+        if now >= self._loan_ends:
+            return self._evenly
+        share = 1.0 - self._lent / self.per_minute
+        return self._evenly * max(share, 1.0 / WINDOW)
 
     def _end_loan(self, now: float) -> None:
         """With the burst out of the window, what it was ahead by is paid."""
-        if self._loan_ends <= now and self._loan_ends > float("-inf"):
+        if _NEVER < self._loan_ends <= now:
             self._paid_at = min(self._paid_at, now)
-            self._loan_ends = float("-inf")
+            self._loan_ends = _NEVER

@@ -10,6 +10,7 @@ is learned (`pace.py`, `window.py`); what an attempt will take is learned as wel
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from request_engine.charges import Charges
 from request_engine.gate import Gate
@@ -79,6 +80,8 @@ class Budget:
         self.in_flight = 0
         self.held_by: str | None = None
         """Why nothing is admitted until `release`; None while nobody holds it."""
+        self.on_room: Callable[[], None] | None = None
+        """Called whenever there may be room again and nobody waits for it here."""
         self._split = input_tokens_per_minute is not None or output_tokens_per_minute is not None
         self._spacing = seconds_between_sends
         self._next_send = _NEVER
@@ -117,13 +120,13 @@ class Budget:
         if self._waiting:
             return None
         now = asyncio.get_running_loop().time()
-        held = self.sizes.expected(size)
-        wait, binding = self._wait(now, size, held)
+        held, paced = self._held(now, size)
+        wait, binding = self._wait(now, size, held, paced)
         if wait > 0:
             self._wake_in(now, wait, binding)
             return None
         self.shares.bind(now, self._otherwise)
-        return self._grant(now, size, held)
+        return self._grant(now, size, held, paced)
 
     async def acquire(self, size: Size, *, first: bool = False) -> Reservation:
         """Wait until one attempt of *size* may be sent; reserve what it is expected to take.
@@ -165,7 +168,7 @@ class Budget:
             self._correct(now, reservation, held, used)
         if self.pauses.settled(reservation, admitted=admitted):
             self._resume(now)
-        if self._waiting:
+        if self._waiting or self.on_room is not None:
             self._serve()
 
     def answered(self, reservation: Reservation, used: Usage | None) -> None:
@@ -260,7 +263,12 @@ class Budget:
         for gate in (self.requests, self.tokens):
             gate.pace.resumed(now, began, blamed=gate in blamed, growth=growth)
 
-    def _wait(self, now: float, size: Size, held: Usage) -> tuple[float, Binding]:
+    def _held(self, now: float, size: Size) -> tuple[Usage, int]:
+        """What an attempt is expected to take, and what it may count for until it is settled."""
+        held = self.sizes.expected(size)
+        return held, 0 if held is NO_TOKENS else self.charges.at_first(now, size, held)
+
+    def _wait(self, now: float, size: Size, held: Usage, paced: int) -> tuple[float, Binding]:
         """Seconds until it may be sent, infinite when only a settlement can tell; and what for."""
         if self.in_flight >= self.window.size:
             return _FOR_EVER, Binding.CONCURRENCY
@@ -268,12 +276,15 @@ class Budget:
             return _FOR_EVER, Binding.DISK
         wait, binding = self.requests.wait(now, 1, 1), Binding.REQUESTS
         if held is not NO_TOKENS:
-            paced = self.charges.at_first(now, size, held)
             uneven = self.sizes.margin(size, self.in_flight)
-            for gate, amount in self._amounts(held):
-                margin = uneven if gate is not self._input else 0.0
-                if (other := gate.wait(now, amount, paced, margin)) > wait:
-                    wait, binding = other, gate.binding
+            other = self.tokens.wait(now, held.total, paced, uneven)
+            if other > wait:
+                wait, binding = other, Binding.TOKENS
+            if self._split:
+                for gate, amount in self._apart(held):
+                    margin = uneven if gate is self._output else 0.0
+                    if (other := gate.wait(now, amount, paced, margin)) > wait:
+                        wait, binding = other, gate.binding
         if self._next_send - now > wait:
             wait, binding = self._next_send - now, Binding.SPACING
         pause, why = self.pauses.wait(now)
@@ -281,20 +292,18 @@ class Budget:
             wait, binding = pause, why
         return (wait if wait > _ROUNDING else 0.0), binding
 
-    def _amounts(self, held: Usage) -> tuple[tuple[Gate, int], ...]:
-        tokens = (self.tokens, held.total)
-        if not self._split:
-            return (tokens,)
-        return tokens, (self._input, held.prompt), (self._output, held.completion)
+    def _apart(self, held: Usage) -> tuple[tuple[Gate, int], ...]:
+        """What counts where the user limits prompts and completions apart."""
+        return (self._input, held.prompt), (self._output, held.completion)
 
-    def _grant(self, now: float, size: Size, held: Usage) -> Reservation:
-        paced = 0 if held is NO_TOKENS else self.charges.at_first(now, size, held)
+    def _grant(self, now: float, size: Size, held: Usage, paced: int) -> Reservation:
         reservation = Reservation(size, held, paced, self.pauses.episode, now)
         self.requests.spend(now, 1, 1)
         if held is not NO_TOKENS:
-            reservation.spendings = [
-                gate.spend(now, amount, paced) for gate, amount in self._amounts(held)
-            ]
+            spendings = [self.tokens.spend(now, held.total, paced)]
+            if self._split:
+                spendings += [gate.spend(now, one, paced) for gate, one in self._apart(held)]
+            reservation.spendings = spendings
         self._next_send = now + self._spacing
         self.in_flight += 1
         if self.pauses.granted(now, reservation):
@@ -310,12 +319,13 @@ class Budget:
             used = Usage(round(self.tokens.allowance.per_minute))
         elif self.sizes.charges_ceiling and used is not NO_TOKENS:
             used = Usage(used.prompt, max(used.completion, held.completion))
-        taken = [amount for _, amount in self._amounts(used)]
-        for (gate, amount), more, spending in zip(
-            self._amounts(held), taken, reservation.spendings, strict=True
-        ):
-            paced = used.total - reservation.paced if gate is self.tokens else 0
-            gate.correct(now, spending, more - amount, paced)
+        spending, *apart = reservation.spendings
+        total = used.total
+        self.tokens.correct(now, spending, total - held.total, total - reservation.paced)
+        if apart:
+            more = Usage(used.prompt - held.prompt, used.completion - held.completion)
+            for (gate, amount), spending in zip(self._apart(more), apart, strict=True):
+                gate.correct(now, spending, amount, 0)
 
     def _serve(self) -> None:
         """Grant whatever is due, first come first served, and set the timer for the next."""
@@ -329,15 +339,17 @@ class Budget:
                 self._waiting.popleft()
                 continue
             now = loop.time()
-            held = self.sizes.expected(waiter.size)
-            wait, binding = self._wait(now, waiter.size, held)
+            held, paced = self._held(now, waiter.size)
+            wait, binding = self._wait(now, waiter.size, held, paced)
             if wait > 0:
                 self._wake_in(now, wait, binding)
                 return
             self._waiting.popleft()
-            waiter.future.set_result(self._grant(now, waiter.size, held))
+            waiter.future.set_result(self._grant(now, waiter.size, held, paced))
         if self._otherwise is not Binding.FILE:
             self.shares.bind(loop.time(), self._otherwise)
+        if self.on_room is not None:
+            self.on_room()
 
     def _wake_in(self, now: float, wait: float, binding: Binding) -> None:
         """Serve the first who waits after *wait* seconds; for ever is until one is settled."""

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
-from request_engine.budget import Budget
 from request_engine.journal import Journal
 from request_engine.records import Outcome, Request, Unusable
 from request_engine.stopping import Abandoned, Stopping
+from request_engine.targets import Targets
 from request_engine.timers import repeated
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Disk:
     def __init__(
         self,
         journal: Journal,
-        budget: Budget,
+        targets: Targets,
         stopping: Stopping,
         written: Written,
         *,
@@ -49,7 +49,7 @@ class Disk:
         leaves it to the system.
         """
         self._journal = journal
-        self._budget = budget
+        self._targets = targets
         self._stopping = stopping
         self._written = written
         self._fsync = fsync
@@ -136,7 +136,7 @@ class Disk:
 
     def _look_for_room(self) -> None:
         """Hold the run before the disk is full, so that what is in flight has room."""
-        self._most_in_flight = max(self._most_in_flight, self._budget.in_flight)
+        self._most_in_flight = max(self._most_in_flight, self._targets.in_flight)
         rows, size = self._journal.rows_written, self._journal.bytes_written
         expected = 2 * size // max(rows, 1) * self._most_in_flight
         needed = expected + self._journal.longest_row + _SPARE
@@ -155,7 +155,7 @@ class Disk:
             self._refused_since = self._now()
             log.warning("%s; nothing more is sent until that passes", reason)
         self._accepted.clear()
-        self._budget.hold(reason)
+        self._targets.hold(reason)
         patience = min(PATIENCE, self._stopping.max_wait)
         if self._now() - self._refused_since >= patience:
             self._stopping.stop(reason)
@@ -165,7 +165,7 @@ class Disk:
             self._refused_since = None
             self._accepted.set()
             log.info("the disk takes rows again")
-            self._budget.release()
+            self._targets.release()
 
     def _flush_now(self) -> bool:
         try:

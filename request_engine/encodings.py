@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from request_engine.errors import BadInput
@@ -14,9 +14,6 @@ Encode = Callable[[str], Sequence[int]]
 """The seam between text and its tokens; only how many there are matters to us."""
 
 DEFAULT_ENCODING = "o200k_base"
-
-_BETWEEN = "<|endoftext|>"
-"""A special token that every encoding has."""
 
 SLICE = 100_000
 """Characters encoded at once. tiktoken panics on about a million spaces; a cut costs a token."""
@@ -122,7 +119,7 @@ def check(name: str) -> None:
 @cache
 def encoder(name: str) -> Encode:
     """What turns text into tokens of the encoding *name*; it never raises and never downloads."""
-    return unfailing(partial(encoding(name).encode, disallowed_special=()))
+    return unfailing(encoding(name).encode_ordinary)
 
 
 @cache
@@ -147,30 +144,9 @@ def encoding(name: str) -> "Encoding":
 
 
 def token_counts(name: str, texts: Sequence[str]) -> list[int]:
-    """How many tokens of the encoding *name* each text has.
-
-    Short texts are encoded as one, with a special token between two of them, which no text can
-    reach across. That is for threads: tiktoken gives up the interpreter's lock for each call, and
-    in a busy process each has to wait to get it back.
-    """
-    if any(len(text) > SLICE or _BETWEEN in text for text in texts):
-        return [len(encoder(name)(text)) for text in texts]
-    try:
-        tokens = encoding(name).encode(
-            _BETWEEN.join(texts), allowed_special={_BETWEEN}, disallowed_special=()
-        )
-    except BaseException as error:
-        if _stops_a_run(error):
-            raise
-        return [len(encoder(name)(text)) for text in texts]
-    between = _RECIPES[name].special_tokens[_BETWEEN]
-    tokens.append(between)
-    counts, start = [], 0
-    for _ in texts:
-        end = tokens.index(between, start)
-        counts.append(end - start)
-        start = end + 1
-    return counts
+    """How many tokens of the encoding *name* each text has."""
+    encode = encoder(name)
+    return [len(encode(text)) for text in texts]
 
 
 def unfailing(encode: Encode) -> Encode:

@@ -22,6 +22,11 @@ class Assembler(Protocol):
     ended: bool
     """Whether the answer is complete, so that what the connection does now is of no matter."""
 
+    @property
+    def speaking(self) -> bool:
+        """Whether any word has come: of the answer, its reasoning or a call, and no mere frame."""
+        ...
+
     def feed(self, data: bytes) -> bool:
         """Whether *data* moved the answer on: comments, blank lines and empty events do not."""
         ...
@@ -35,7 +40,7 @@ class Unread:
     """For a service whose events nobody has taught us: stops at once, since each costs money."""
 
     cut: str | None = "the answer is a stream of events, which cannot be read from this service"
-    ended = False
+    ended = speaking = False
 
     def feed(self, data: bytes) -> bool:
         return False

@@ -41,11 +41,12 @@ class Gate:
 
         *margin*: how much more what has passed may come to, which a limit must have room for.
         """
-        wait = self.pace.wait(now, paced)
-        if self.allowance is None:
+        wait = 0.0 if self.pace.rate is None else self.pace.wait(now, paced)
+        allowance = self.allowance
+        if allowance is None or allowance.passes(now, amount + margin):  # as nearly always
             return wait
-        margin = min(margin, _MOST_MARGIN * self.allowance.per_minute)
-        return max(wait, self.allowance.wait(now, amount + margin))
+        margin = min(margin, _MOST_MARGIN * allowance.per_minute)
+        return max(wait, allowance.wait(now, amount + margin))
 
     def spend(self, now: float, amount: float, paced: float) -> Spending | None:
         """Let *amount* pass, which the service counts as *paced* at first."""

@@ -2,34 +2,32 @@
 
 import logging
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
+from dataclasses import dataclass, fields
+from typing import Any
 
 from request_engine import (
     announce,
+    custom_ids,
     encodings,
+    endpoints_file,
     garbage,
     logs,
     preflight,
     progress,
-    proxies,
     signals,
 )
 from request_engine.budget import Budget
 from request_engine.counting import Counter
 from request_engine.descriptors import most_connections, shortage
+from request_engine.destination import Asked, Carrier, Destination, Timeouts
 from request_engine.disk import Disk
-from request_engine.errors import Stopped
+from request_engine.errors import BadInput, Stopped
 from request_engine.intake import Intake, uncounted
 from request_engine.journal import Journal
-from request_engine.preflight import Service
 from request_engine.provider import Provider
-from request_engine.records import Failure, Reply
-from request_engine.redaction import Redaction, secrets_in
+from request_engine.redaction import Redaction
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
 from request_engine.run import MANY, Run
@@ -38,30 +36,19 @@ from request_engine.stopping import Stopping
 from request_engine.summary import Summary
 from request_engine.survey import survey
 from request_engine.tally import Tally
-from request_engine.transport import Transport
+from request_engine.targets import Targets
+from request_engine.token_counts import WORTH_A_PROCESS, TokenCounts
 
 log = logging.getLogger(__name__)
 
-CONCURRENT = 1_000
-"""Requests in flight where neither the user nor the service says how many."""
-
-
-class Carrier(progress.Moving, Protocol):
-    """What carries requests to the service and back: the transport, entered for a whole run."""
-
-    async def __aenter__(self) -> object: ...
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-        /,
-    ) -> None: ...
-
-    async def post(self, url: str, wire_body: bytes) -> Reply | Failure:
-        """Send *wire_body* to *url* once."""
-        ...
+_FOR_ONE = ("request_url", "provider", "api_key", "api_key_command", "models")
+_LIMITS_OF_ONE = (
+    "max_requests_per_minute",
+    "max_tokens_per_minute",
+    "max_input_tokens_per_minute",
+    "max_output_tokens_per_minute",
+    "max_concurrent_requests",
+)
 
 
 @dataclass(kw_only=True, repr=False)
@@ -70,8 +57,10 @@ class Job:
 
     requests_filepath: str
     save_filepath: str | None
+    endpoints: str | None
     request_url: str | None
     api_key: str | None
+    api_key_command: str | None
     max_requests_per_minute: float | str | None
     max_tokens_per_minute: float | str | None
     max_input_tokens_per_minute: float | str | None
@@ -79,6 +68,10 @@ class Job:
     token_encoding_name: str | None
     max_attempts: int
     provider: str | None
+    models: Mapping[str, str] | str | Iterable[str] | None
+    body: Mapping[str, Any] | str | Iterable[str] | None
+    headers: Mapping[str, str] | str | Iterable[str] | None
+    stream: bool
     seconds_to_sleep_each_loop: float
     max_concurrent_requests: int | None
     max_wait: float
@@ -109,14 +102,9 @@ class Job:
 
         *carrier* takes the place of the transport, as a simulated service does.
         """
-        service = preflight.service(providers, self.provider, self.request_url)
-        proxy = proxies.proxy_for(service.parts)
-        key = preflight.key(self.api_key, service.provider, service.parts, os.environ)
-        redaction = Redaction(key, *secrets_in(service.parts.geturl()), *secrets_in(proxy or ""))
-        logs.hide(redaction)
-        budget = self._budget(service.provider)
-        counter = self._counter(service)
-        transport = carrier or self._transport(service, key, proxy)
+        destinations = self._destinations(providers)
+        timeouts = self._timeouts()
+        counter = self._counter(destinations)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
         stopping = self._stopping()
         fsync = None
@@ -127,6 +115,7 @@ class Job:
         )
         spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
         tally = Tally()
+        targets, carriers = await self._opened(destinations, carrier, timeouts)
         with closing(RequestsFile(self.requests_filepath)) as requests:
             journal = Journal(
                 save_filepath,
@@ -135,42 +124,38 @@ class Job:
                 ordered=self.ordered,
                 overwrite=self.overwrite,
             )
-            disk = Disk(journal, budget, stopping, tally.finish, fsync=fsync)
+            disk = Disk(journal, targets, stopping, tally.finish, fsync=fsync)
             try:
-                self._announce(service, key, proxy, save_filepath)
+                self._announce(destinations, save_filepath)
                 await journal.recover(keep_failures=self.keep_failures)
                 tally.answers_found = journal.answered_before
                 tally.failed_before = journal.failed_before
                 surveyed = await survey(requests, journal, tally)
                 announce.found(journal, requests, tally, surveyed=surveyed)
-                state = progress.State(tally, budget, stopping, requests, transport)
-                sender = Sender(
-                    provider=service.provider,
-                    post=transport.post,
-                    address=service.address,
-                    api_key=key,
-                    redaction=redaction,
-                    budget=budget,
-                    stopping=stopping,
-                    tally=tally,
-                    max_attempts=attempts,
-                )
+                moving = progress.together(carriers)
+                state = progress.State(tally, targets, stopping, requests, moving)
+                sender = Sender(targets, stopping=stopping, tally=tally, max_attempts=attempts)
                 measure = uncounted if counter is None else counter.measure
-                intake = Intake(requests.batches(), measure, journal, tally)
+                batches = custom_ids.watched(requests.batches())
+                intake = Intake(batches, measure, journal, tally)
                 run = Run(
                     sender.send,
-                    budget,
+                    targets,
                     disk,
                     stopping,
                     tally,
                     is_large=lambda: (requests.expected_requests() or 0) - tally.done_before > MANY,
                 )
                 with self._watched(state), garbage.rarely_looked_for():
-                    async with transport, disk.watched():
+                    async with AsyncExitStack() as entered:
+                        for one in carriers:
+                            await entered.enter_async_context(one)
+                        await entered.enter_async_context(disk.watched())
                         await run.run(intake)
             finally:
                 if counter is not None:
-                    counter.close()
+                    await counter.close()
+                targets.close()
                 trouble = disk.close()
             changed = requests.changed()
         stopping.judge_whole_run(tally)
@@ -182,6 +167,42 @@ class Job:
             announce.unmatched(journal)
         return self._closed(state, journal, save_filepath)
 
+    def _destinations(self, providers: Sequence[Provider]) -> list[Destination]:
+        """Where requests may go: the one place of the flags, or those of a file."""
+        asked = Asked(
+            **{
+                one.name: getattr(self, one.name)
+                for one in fields(Asked)
+                if one.name in self.__dataclass_fields__
+            }
+        )
+        if self.endpoints is None:
+            return [Destination(asked, providers)]
+        for name in _FOR_ONE:
+            if getattr(self, name) is not None:
+                raise BadInput(f"--{name} is for one place: write it into {self.endpoints}")
+        for name in _LIMITS_OF_ONE:
+            if preflight.limit(getattr(self, name), f"--{name}") is not None:
+                raise BadInput(f"--{name} is for one place: write it into {self.endpoints}")
+        return endpoints_file.read(self.endpoints, asked, providers)
+
+    async def _opened(
+        self,
+        destinations: Sequence[Destination],
+        carrier: Carrier | None,
+        timeouts: Timeouts,
+    ) -> tuple[Targets, list[Carrier]]:
+        """The targets, and what carries requests to them."""
+        redaction = Redaction()
+        budgets = _budgets(destinations)
+        opened = []
+        for one, budget in zip(destinations, budgets, strict=True):
+            with endpoints_file.told_by(one.asked):
+                opened.append(await one.open(budget, redaction, carrier, timeouts))
+            logs.hide(redaction)
+        carriers = list(dict.fromkeys(one for _, one in opened))
+        return Targets([target for target, _ in opened]), carriers
+
     def _stopping(self) -> Stopping:
         most = None
         if not preflight.is_none(self.max_same_refusals):
@@ -192,57 +213,30 @@ class Job:
             max_same_refusals=most,
         )
 
-    def _budget(self, provider: Provider) -> Budget:
-        profile = provider.profile
-        wanted = preflight.count(
-            self.max_concurrent_requests
-            if self.max_concurrent_requests is not None
-            else profile.max_concurrent or CONCURRENT,
-            "--max_concurrent_requests",
-        )
-        possible = most_connections(wanted)
-        if possible < wanted:
-            log.warning("%s", shortage(possible, wanted))
-        return Budget(
-            requests_per_minute=self._limit("max_requests_per_minute"),
-            tokens_per_minute=self._limit("max_tokens_per_minute"),
-            input_tokens_per_minute=self._limit("max_input_tokens_per_minute"),
-            output_tokens_per_minute=self._limit("max_output_tokens_per_minute"),
-            max_concurrent=possible,
-            learn_concurrency=self.max_concurrent_requests is None,
-            seconds_between_sends=preflight.seconds(
-                self.seconds_to_sleep_each_loop, "--seconds_to_sleep_each_loop", zero=True
-            ),
-            burst_seconds=profile.burst_seconds,
-            charges_ceiling=profile.charges_ceiling,
-        )
-
-    def _limit(self, name: str) -> float | None:
-        return preflight.limit(getattr(self, name), f"--{name}")
-
-    def _counter(self, service: Service) -> Counter | None:
-        """What counts tokens; nothing is counted that nothing limits."""
+    def _counter(self, destinations: Sequence[Destination]) -> Counter | None:
+        """What counts tokens, as the first place does; nothing is counted that nothing limits."""
         name = self.token_encoding_name
         if name is not None:
             encodings.check(name)
-        limits = (
-            self.max_tokens_per_minute,
-            self.max_input_tokens_per_minute,
-            self.max_output_tokens_per_minute,
-        )
-        if all(preflight.is_none(one) for one in limits):
+        if not any(one.counts_tokens for one in destinations):
             return None
-        return Counter(service.provider, service.address, name)
+        service, amendment = destinations[0].service, destinations[0].amendment
+        counts = TokenCounts(apart=self._size() >= WORTH_A_PROCESS)
+        return Counter(service.provider, service.address, name, counts, amendment)
 
-    def _transport(self, service: Service, key: str | None, proxy: str | None) -> Transport:
-        return Transport(
-            service.provider.headers(key),
+    def _size(self) -> int:
+        """Bytes of the requests file, 0 where that is not known beforehand."""
+        try:
+            return os.path.getsize(self.requests_filepath)
+        except OSError:  # standard input, or not there, which is said later
+            return 0
+
+    def _timeouts(self) -> Timeouts:
+        return Timeouts(
             connect_timeout=preflight.seconds(self.connect_timeout, "--connect_timeout"),
             first_byte_timeout=preflight.seconds(self.first_byte_timeout, "--first_byte_timeout"),
             progress_timeout=preflight.seconds(self.progress_timeout, "--progress_timeout"),
             total_timeout=preflight.seconds(self.total_timeout, "--total_timeout"),
-            proxy=proxy,
-            assembler=service.provider.assembler,
         )
 
     @contextmanager
@@ -253,29 +247,11 @@ class Job:
             watching.enter_context(progress.display(state, on_screen=self.show_progress))
             yield
 
-    def _announce(
-        self, service: Service, key: str | None, proxy: str | None, save_filepath: str
-    ) -> None:
-        log.info(
-            "%s -> %s (%s), results to %s",
-            self.requests_filepath,
-            service.shown,
-            service.provider.name,
-            save_filepath,
-        )
-        given = [one for one in (self.api_key, *secrets_in(service.parts.geturl())) if one]
-        if any(one in argument for one in given for argument in sys.argv):
-            log.warning(
-                "the key is on the command line, where ps shows it to everybody: set %s instead",
-                " or ".join(service.provider.key_variables),
-            )
-        if preflight.travels_openly(service.parts, key):
-            log.warning(
-                "the key travels unencrypted to %s: use https if the service has it",
-                service.parts.hostname,
-            )
-        if proxy is not None:
-            log.info("through the proxy %s", proxies.without_credentials(proxy))
+    def _announce(self, destinations: Sequence[Destination], save_filepath: str) -> None:
+        shown = ", ".join(one.shown for one in destinations)
+        log.info("%s -> %s, results to %s", self.requests_filepath, shown, save_filepath)
+        for one in destinations:
+            one.announce()
 
     def _closed(self, state: progress.State, journal: Journal, save_filepath: str) -> Summary:
         summary = Summary(
@@ -293,3 +269,20 @@ class Job:
         if summary.stopped is not None:
             raise Stopped(summary.stopped, summary)
         return summary
+
+
+def _budgets(destinations: Sequence[Destination]) -> list[Budget]:
+    """A budget for each, the same one for those of one account.
+
+    Together they have no more requests in flight than the system has connections for.
+    """
+    wanted = sum(one.max_concurrent for one in destinations)
+    possible = most_connections(wanted)
+    if possible < wanted:
+        log.warning("%s", shortage(possible, wanted))
+    made: dict[str | int, Budget] = {}
+    for number, one in enumerate(destinations):
+        account = one.asked.account or number
+        if account not in made:
+            made[account] = one.budget(max(1, one.max_concurrent * possible // wanted))
+    return [made[one.asked.account or number] for number, one in enumerate(destinations)]

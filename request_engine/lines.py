@@ -2,6 +2,7 @@
 
 {"model": ..., "metadata": ...}                 the body; its metadata is taken out
 {"custom_id", "method", "url", "body"}          a line of an OpenAI Batch file
+{"custom_id", "body"}   {"custom_id", "params"} the same as other services spell it
 [body, anything, metadata]                      a row of earlier results, fed back in
 """
 
@@ -43,7 +44,7 @@ def read_line(number: int, line: bytes) -> Request | Unusable | None:
     except RecursionError:
         return unusable(number, line, f"not usable: nested deeper than {_DEEPEST} levels")
     except ValueError as error:
-        return unusable(number, line, str(error)[:_SAID])
+        return unusable(number, line, str(error)[:_SAID], _custom_id(text))
 
 
 def content_of(item: Request | Unusable) -> bytes:
@@ -71,12 +72,22 @@ def quick_content(line: bytes) -> bytes | None:
     return content_id(body, metadata)
 
 
-def unusable(number: int, line: bytes, message: str) -> Unusable:
+def unusable(number: int, line: bytes, message: str, custom_id: str | None = None) -> Unusable:
     """A row's worth of a line that cannot be a request."""
     text = line[: 4 * _SHOWN].decode("utf-8", errors="backslashreplace").strip()
     if len(text) > _SHOWN:
         text = f"{text[:_SHOWN]}... ({len(line):,} bytes)"
-    return Unusable(number, json.dumps(text).encode(), f"line {number}: {message}")
+    return Unusable(number, json.dumps(text).encode(), f"line {number}: {message}", custom_id)
+
+
+def _custom_id(text: str) -> str | None:
+    """The name of a batch line that cannot be a request, by which its row is looked for."""
+    try:
+        line = splice.parse(text)
+    except ValueError:
+        return None
+    named = line.get("custom_id") if isinstance(line, dict) else None
+    return named if isinstance(named, str) else None
 
 
 def _request(number: int, text: str) -> Request:
@@ -97,8 +108,11 @@ def _request(number: int, text: str) -> Request:
     keys = {piece.key for piece in pieces}
     if not keys & {"metadata", "custom_id"}:  # the words stand elsewhere
         return Request(number, {piece.key or "": piece.value for piece in pieces}, text.encode())
-    if "custom_id" in keys and ("body" in keys or "url" in keys):
-        return _from_batch(number, pieces)
+    if "custom_id" in keys:
+        if keys & {"body", "url", "params"}:
+            return _from_batch(number, pieces)
+        if keys & {"response", "result"}:
+            raise ValueError("not a request: a row of batch output does not hold what was asked")
     return _from_object(number, pieces)
 
 
@@ -157,7 +171,7 @@ def _from_object(number: int, pieces: list[splice.Piece]) -> Request:
 
 def _from_batch(number: int, pieces: list[splice.Piece]) -> Request:
     line = {piece.key: piece for piece in pieces}
-    body, custom_id = line.get("body"), line["custom_id"].value
+    body, custom_id = line.get("body", line.get("params")), line["custom_id"].value
     if body is None or not isinstance(body.value, dict):
         raise ValueError("not a batch request: its body is not an object")
     if not isinstance(custom_id, str):

@@ -26,7 +26,9 @@ def show(level: int | str) -> None:
 
 def hide(redaction: Redaction) -> None:
     """Keep the secrets of a run out of the log, also of what is said after its end."""
-    _hiding().redactions[redaction] = None
+    hiding = _hiding()
+    # Of those that are alike the latest, which may still learn of other secrets.
+    hiding.redactions = [*(one for one in hiding.redactions if one != redaction), redaction]
 
 
 def hidden(text: str) -> str:
@@ -48,7 +50,7 @@ class _Hiding(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.redactions: dict[Redaction, None] = {}
+        self.redactions: list[Redaction] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Nothing; `filter` has come before."""

@@ -71,7 +71,7 @@ class Pause:
             self.in_a_row += 1
             length = self._length(hint, limit)
         else:
-            length = hint or 0.0
+            length = 0.0 if self._makes_room(limit) else hint or 0.0
         self.until = max(self.until, now + length)
         self._probing = True
 
@@ -110,13 +110,19 @@ class Pause:
 
     def _length(self, hint: float | None, limit: Limit | None) -> float:
         own = backoff(self.in_a_row)
+        first = self.in_a_row == 1 and self.refused
+        if self._makes_room(limit):
+            return 0.0 if first else min(own, hint or own)
         if not hint:
-            # Where too many are in flight, the next answer makes room for the next request.
-            makes_room = limit is Limit.CONCURRENCY and self.let_in > 0
-            if self.in_a_row == 1 and self.refused:
-                return 0.0 if makes_room else _FIRST * own
-            return own
+            return _FIRST * own if first else own
         if self.in_a_row > _HINTS_BELIEVED:
             return max(hint, own)
         # A hint is when there is room again, to the millisecond: arriving just before is a refusal.
         return hint + 0.01 + 0.05 * random.random()
+
+    def _makes_room(self, limit: Limit | None) -> bool:
+        """Whether too many are in flight, so that the next answer makes room for the next request.
+
+        A hint is then only the most we wait: some gateways tell their whole window every time.
+        """
+        return limit is Limit.CONCURRENCY and self.let_in > 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from request_engine import own_provider
 from request_engine.address import Address
 from request_engine.errors import BadInput
 from request_engine.provider import Provider
@@ -98,7 +99,7 @@ def service(providers: Sequence[Provider], name: str | None, request_url: str | 
         raise BadInput("give --request_url, or --provider")
     parts = url(request_url)
     if name is None:
-        chosen = next(one for one in providers if one.matches(parts))
+        chosen = _by_url(providers, parts)
     base = urlsplit(chosen.base_url or "").path.rstrip("/")
     known_base = chosen.base_url is not None and parts.path.rstrip("/") == base
     is_base = name is not None or known_base or parts.path in ("", "/")
@@ -129,19 +130,44 @@ def url(text: str) -> SplitResult:
 
 
 def provider(providers: Sequence[Provider], name: str) -> Provider:
-    """The provider called *name*."""
+    """The provider called *name*: one of *providers*, of an installed package, or in a file."""
+    if own_provider.is_file(name):
+        return own_provider.load(name)
     asked = name.strip().lower().replace("-", "_")
-    names = {known: one for one in providers for known in (one.name, *one.aliases)}
+    names = _names(providers)
+    if asked not in names:
+        providers = own_provider.joined(providers)
+        names = _names(providers)
     if asked not in names:
         every = ", ".join(one.name for one in providers)
         raise BadInput(f"there is no provider {name!r}{nearest(asked, names)} (there are {every})")
     return names[asked]
 
 
+def _names(providers: Sequence[Provider]) -> dict[str, Provider]:
+    return {known: one for one in providers for known in (one.name, *one.aliases)}
+
+
+def _by_url(providers: Sequence[Provider], parts: SplitResult) -> Provider:
+    """The first that claims the URL; installed packages are asked before the last one is."""
+    chosen = next(one for one in providers if one.matches(parts))
+    if chosen is providers[-1]:
+        return next(one for one in own_provider.joined(providers) if one.matches(parts))
+    return chosen
+
+
 def key(
-    given: str | None, chosen: Provider, request_url: SplitResult, environ: Mapping[str, str]
+    given: str | None,
+    chosen: Provider,
+    request_url: SplitResult,
+    environ: Mapping[str, str],
+    *,
+    needed: bool = True,
 ) -> str | None:
-    """The key to use. A known service's own variable serves only that service's hosts."""
+    """The key to use. A known service's own variable serves only that service's hosts.
+
+    Without one BadInput is raised, unless it is not *needed*.
+    """
     found, source = given, "--api_key"
     at_home = not chosen.hosts or chosen.matches(request_url)
     if not found and at_home:
@@ -149,15 +175,21 @@ def key(
             if found := environ.get(source):
                 break
     if not found:
-        if chosen.keyless_locally and _local(request_url):
+        if not needed or (chosen.keyless_locally and _local(request_url)):
             return None
         where = " or ".join(chosen.key_variables)
-        if not at_home:
+        if where and not at_home:
             raise BadInput(
                 f"{where} is not sent to {request_url.hostname}, which is no host of "
                 f"{chosen.name}: give --api_key"
             )
-        raise BadInput(f"no key for {chosen.name}: set {where}, or give --api_key")
+        instead = f"set {where}, or " if where else ""
+        raise BadInput(f"no key for {chosen.name}: {instead}give --api_key")
+    return sendable(found, source)
+
+
+def sendable(found: str, source: str) -> str:
+    """The key that was *found* in *source*; BadInput where no header can hold it."""
     for sign in found:
         if sign.isspace() or not sign.isprintable() or not sign.isascii():
             raise BadInput(

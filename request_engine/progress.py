@@ -8,18 +8,18 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from request_engine import logs
-from request_engine.budget import Budget
 from request_engine.durations import clock_time
 from request_engine.gate import Gate
 from request_engine.requests_file import RequestsFile
 from request_engine.shares import Binding
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
+from request_engine.targets import Targets
 from request_engine.timers import repeated
 
 if TYPE_CHECKING:
@@ -50,13 +50,33 @@ class Moving(Protocol):
         ...
 
 
+class _Together:
+    """Several that move, as one."""
+
+    def __init__(self, parts: Sequence[Moving]) -> None:
+        self._parts = parts
+
+    @property
+    def moved_at(self) -> float:
+        return max(one.moved_at for one in self._parts)
+
+    def waiting_since(self) -> float | None:
+        since = (one.waiting_since() for one in self._parts)
+        return min((one for one in since if one is not None), default=None)
+
+
+def together(parts: Sequence[Moving]) -> Moving:
+    """What is known of all *parts*."""
+    return parts[0] if len(parts) == 1 else _Together(parts)
+
+
 class State:
     """A reading of a run at one moment, for either display."""
 
     def __init__(
         self,
         tally: Tally,
-        budget: Budget,
+        budget: Targets,
         stopping: Stopping,
         requests: RequestsFile,
         moving: Moving,
@@ -120,7 +140,7 @@ class State:
         if budget.held_by is not None:
             return f"{Binding.DISK}: {budget.held_by}"
         if budget.binding is Binding.PAUSE:
-            left = max(0.0, budget.pauses.until - self.clock())
+            left = max(0.0, budget.paused_until - self.clock())
             return f"a pause of {left:.0f} s to end: {self.stopping.kept_out_by}"
         if budget.waiting and budget.binding is not Binding.FILE:
             return budget.binding
@@ -135,14 +155,20 @@ class State:
             self._rows, self._rows_at = rows, now
         return now - max(self._rows_at, self.moving.moved_at)
 
-    def of(self, count: float, gate: Gate) -> str:
-        """What was used in the last minute, of the limit where one is known; ~ if it was found."""
-        limit = gate.per_minute
-        if limit is None:
+    def of(self, count: float, gates: Sequence[Gate]) -> str:
+        """What was used in the last minute, of the limit where one is known; ~ if it was found.
+
+        *gates* are those of all places that requests go to, added up.
+        """
+        limits = [gate.per_minute for gate in gates]
+        told = [limit for limit in limits if limit is not None]
+        if len(told) < len(limits):
             return f"{count:,.0f}"
-        if gate.allowance is not None:
-            count = gate.allowance.spent(self.clock())
-        return f"{count:,.0f}/{'' if gate.given else '~'}{limit:,.0f}"
+        if all(gate.allowance is not None for gate in gates):
+            now = self.clock()
+            count = sum(gate.allowance.spent(now) for gate in gates if gate.allowance is not None)
+        found = "" if all(gate.given for gate in gates) else "~"
+        return f"{count:,.0f}/{found}{sum(told):,.0f}"
 
     def line(self) -> str:
         """All of it on one plain line."""

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult
 
 from request_engine import judgement, refusals, retry_after, splice
 from request_engine.encodings import Encode
-from request_engine.event_stream import Assembler, Unread
+from request_engine.event_stream import EVENTS, Assembler, Unread
 from request_engine.judgement import ServiceError
 from request_engine.limit_headers import Announced, announced
 from request_engine.records import Failure, Kind, Limit, Outcome, Reply, Request, Success, Usage
@@ -46,6 +46,11 @@ class Provider:
     """Host names; a leading dot stands for any name that ends so."""
     key_variables: ClassVar[tuple[str, ...]] = ()
     """Environment variables that may hold the key, the first one found is used."""
+    key_command: ClassVar[str | None] = None
+    """What prints the key where no variable holds it, for keys that soon expire."""
+    header_variables: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Headers that tell of the account, such as its organization, with the environment variables
+    that may hold them. They go to its own hosts only."""
     keyless_locally: ClassVar[bool] = True
     """Whether a server of its kind in a private network may go without a key."""
     base_url: ClassVar[str | None] = None
@@ -53,17 +58,28 @@ class Provider:
     profile: ClassVar[Profile] = Profile()
     endpoints: ClassVar[tuple[str, ...]] = ()
     """Endings of the paths it serves; each names an endpoint."""
+    streams: ClassVar[tuple[str, ...]] = ()
+    """Those that answer in events where the body says `"stream": true`."""
+    stream_types: ClassVar[tuple[str, ...]] = (EVENTS,)
+    """Content types of the replies that its assembler reads."""
     other_paths: ClassVar[bool] = True
     """Whether a batch line may name a path that is none of these; it is then taken as it is."""
     codes: ClassVar[Mapping[str, Kind]] = {}
     """Error codes in lower case, for what they mean here and not everywhere."""
     limits_named: ClassVar[Mapping[str, Limit]] = {}
     """The limit that an error code, in lower case, names when it refuses for speed."""
+    only_limit: ClassVar[Limit | None] = None
+    """The limit that every refusal for speed is about, where the service has no other."""
+    patience: ClassVar[Mapping[str, float]] = {}
+    """Seconds to wait after an error code, in lower case, that outlasts a few quick attempts; where
+    the service itself does not say how long."""
     overruling: ClassVar[tuple[tuple[str, Kind], ...]] = ()
     """Words of a message, in lower case, that count for more than its code."""
     phrases: ClassVar[tuple[tuple[str, Kind], ...]] = ()
     """Words of a message, in lower case, that count where no code tells."""
     statuses: ClassVar[Mapping[int, Kind]] = {}
+    """What a status means with an error of the service's own that neither code nor words explain.
+    A page, or no word at all, may be some proxy's."""
     finish_reasons: ClassVar[Mapping[str, Kind]] = {}
     """Why an answer ended, where that makes it a failure."""
 
@@ -173,13 +189,14 @@ class Provider:
 
     def kind(self, status: int, error: ServiceError | None) -> Kind:
         """What a reply with *status* and *error* means for the request and for the run."""
+        own = error is not None and not isinstance(error, _Page)
         return judgement.kind_of(
             status,
             error,
             overruling=self.overruling,
             codes=self.codes,
             phrases=self.phrases,
-            statuses=self.statuses,
+            statuses=self.statuses if own else {},
         )
 
     def wait(self, reply: Reply, message: str, wall: Wall) -> float | None:
@@ -214,21 +231,29 @@ class Provider:
             kind,
             message,
             reply.status,
-            wait=self.wait(reply, message, wall) if kind in _WAITING else None,
+            wait=self._wait(message, error, reply, wall) if kind in _WAITING else None,
             limit=self._limit(message, error, reply) if kind is Kind.RATE_LIMIT else None,
             raw=_start(reply.content) if paid else None,
             usage=self.usage(payload) if paid and isinstance(payload, dict) else None,
         )
 
+    def _wait(
+        self, message: str, error: ServiceError | None, reply: Reply, wall: Wall
+    ) -> float | None:
+        told = self.wait(reply, message, wall)
+        codes = map(str.lower, error.codes if told is None and error else ())
+        return next((self.patience[one] for one in codes if one in self.patience), told)
+
     def _limit(self, message: str, error: ServiceError | None, reply: Reply) -> Limit | None:
         codes = error.codes if error else ()
-        return refusals.limit_named(message, codes, reply.headers, self.limits_named)
+        named = refusals.limit_named(message, codes, reply.headers, self.limits_named)
+        return named or self.only_limit
 
     def _unreadable(self, reply: Reply, wall: Wall) -> Failure:
         """Not JSON: a page of some proxy, nothing at all, or an answer that was cut off."""
         text = _start(reply.content)
         if not 200 <= reply.status < 300:
-            error = ServiceError(_title(text)) if text else None
+            error = _Page(_title(text)) if text else None
             return self.failure(reply, None, error, wall)
         if not text or text.startswith("<"):
             page = f"an HTML page ({_title(text)})" if text else "an empty answer"
@@ -237,6 +262,12 @@ class Provider:
 
     def _bad(self, reply: Reply, message: str) -> Failure:
         return Failure(Kind.BAD_ANSWER, message, reply.status, raw=_start(reply.content))
+
+
+class _Page(ServiceError):
+    """What a reply says that is not the service's JSON."""
+
+    __slots__ = ()
 
 
 _WAITING = frozenset({Kind.RATE_LIMIT, Kind.TRANSIENT})

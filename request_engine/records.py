@@ -66,6 +66,7 @@ class Unusable:
     raw_body: bytes
     """The line as a JSON string, shortened if it is very long."""
     message: str
+    custom_id: str | None = None
 
 
 class Claim(Enum):
@@ -82,6 +83,8 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     content: bytes
+    first_token: float | None = None
+    """Seconds from sending to the first word, where the reply was streamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ class Success:
     response: bytes
     usage: Usage | None = None
     extra: bytes | None = None
+    first_token: float | None = None
+    """Seconds from sending to the first word of a streamed answer, None if it was not streamed."""
 
 
 @dataclass(frozen=True, slots=True)

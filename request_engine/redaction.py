@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +17,10 @@ _NAMED = 6
 """Least characters of a secret that only its name in a URL tells: `max_tokens=5` is none."""
 
 _naming = re.compile("key|token|secret|signature|sig$|passw|pwd|auth|credential", re.I).search
+_naming_header = re.compile(
+    "(key|token|secret|signature|passw(or)?d|auth|authorization|cookie|credentials?)$", re.I
+).search
+_past_scheme = re.compile("^[A-Za-z]+ +").sub
 _random = re.compile("[A-Za-z0-9]{12}").search
 _plain = re.compile("[A-Za-z0-9_.~-]+").findall
 
@@ -29,7 +33,12 @@ class Redaction:
 
     def __init__(self, *secrets: str | None) -> None:
         """None and empty ones, where there is no key, are left out."""
-        self._secrets = frozenset(filter(None, secrets))
+        self._secrets = frozenset[str]()
+        self.add(*secrets)
+
+    def add(self, *secrets: str | None) -> None:
+        """Take these out as well, from now on."""
+        self._secrets |= frozenset(filter(None, secrets))
         longest_first = sorted(self._secrets, key=len, reverse=True)
         telling = [one for one in longest_first if len(one) >= _TELLING]
         # No spelling changes these, so one look at an answer for each is enough.
@@ -43,8 +52,7 @@ class Redaction:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Redaction) and self._secrets == other._secrets
 
-    def __hash__(self) -> int:
-        return hash(self._secrets)
+    __hash__ = None  # type: ignore[assignment]  # it grows
 
     def text(self, text: str) -> str:
         """*text* without the secrets."""
@@ -76,6 +84,13 @@ def secrets_in(url: str) -> list[str]:
     except ValueError:
         return []
     return [*_in_query(parts.query), *_in_user_info(parts.netloc.rpartition("@")[0])]
+
+
+def secrets_in_headers(headers: Mapping[str, str]) -> list[str]:
+    """What must not be shown of *headers*: values that their names tell to be secret."""
+    telling = (value for name, value in headers.items() if _naming_header(name))
+    parts = (_past_scheme("", part.strip()) for value in telling for part in value.split(";"))
+    return [one for one in parts if len(one) >= _NAMED]
 
 
 def _in_query(query: str) -> Iterator[str]:

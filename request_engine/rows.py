@@ -5,6 +5,7 @@
 """
 
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,10 @@ from request_engine.lines import content_of
 from request_engine.records import Failure, Outcome, Request, Success, Unusable
 
 _BATCH_ID = "batch_req_"
+_CONTENT = 32
+"""Hexadecimal digits of the content id, with which the rest of a batch row's `id` begins."""
+_REFUSED = 400
+"""Statuses from here on say that the service did not do what was asked."""
 
 
 Spelling = Callable[[Request | Unusable, Outcome], bytes]
@@ -50,50 +55,69 @@ def read_row(line: bytes) -> tuple[bytes, bool]:
 
 
 def _read_batch(row: dict[str, Any]) -> tuple[bytes, bool]:
-    if not str(row.get("id")).startswith(_BATCH_ID):
+    identity, response = str(row.get("id")), row.get("response")
+    if not identity.startswith(_BATCH_ID):
         raise ValueError("a batch row has an id")
-    content = bytes.fromhex(row["id"][len(_BATCH_ID) :][:32])
-    return content, row.get("error") is None and row.get("response") is not None
+    content = bytes.fromhex(identity[len(_BATCH_ID) :][:_CONTENT])
+    if row.get("error") is not None or not isinstance(response, dict):
+        return content, False
+    status = response.get("status_code")
+    return content, isinstance(status, int) and status < _REFUSED
 
 
 def batch_row(request: Request | Unusable, outcome: Outcome) -> bytes:
-    """An output line of the OpenAI Batch API, whose `id` here is made of the content's."""
+    """An output line of the OpenAI Batch API, and nothing more where that can say everything.
+
+    Its `id` is the content's, from which a later run knows the request, and a mark of its own:
+    equal lines have rows that differ in it. Which of its equals a line is cannot be told here, as
+    some rows may have been taken out, so the mark is random.
+    """
     content, custom_id, metadata = _batch_names(request)
+    response, error = _batch_answer(outcome, f"req_{content.hex()}")
     fields = {
-        "id": json.dumps(_BATCH_ID + content.hex()).encode(),
-        "custom_id": json.dumps(custom_id).encode(),
-        "response": _batch_response(outcome, f"req_{content.hex()}"),
-        "error": b"null",
+        "id": _spelled(_BATCH_ID + content.hex() + os.urandom(8).hex()),
+        "custom_id": _spelled(custom_id),
+        "response": response,
+        "error": error,
     }
     if isinstance(outcome, Failure):
-        error = {"code": outcome.kind, "message": outcome.message}
-        fields["error"] = json.dumps(error).encode()
-        fields["errors"] = _errors(outcome)
+        if outcome.earlier or outcome.raw is not None:
+            fields["errors"] = _errors(outcome)
     elif outcome.extra is not None:
         fields["extra"] = outcome.extra
     if metadata is not None:
         fields["metadata"] = metadata
-    joined = b", ".join(b'"%b": %b' % (key.encode(), text) for key, text in fields.items())
-    return b"{" + joined + b"}\n"
+    return _object(fields) + b"\n"
 
 
 SPELLINGS: dict[str, Spelling] = {"rows": array_row, "batch": batch_row}
 
 
-def _batch_response(outcome: Outcome, request_id: str) -> bytes:
+def _batch_answer(outcome: Outcome, request_id: str) -> tuple[bytes, bytes]:
+    """`response` and `error`: what a service refused has a response, and no error beside it."""
     if isinstance(outcome, Success):
         status, body = 200, outcome.response
-    elif outcome.status is not None:
-        error = {"message": outcome.message, "type": outcome.kind, "code": outcome.kind}
-        status, body = outcome.status, json.dumps({"error": error}).encode()
+    elif outcome.status is not None and outcome.status >= _REFUSED:
+        kind = outcome.kind
+        error = {"message": outcome.message, "type": kind, "param": None, "code": kind}
+        status, body = outcome.status, _spelled({"error": error})
     else:
-        return b"null"
-    named = json.dumps(request_id).encode()
-    return b'{"status_code": %d, "request_id": %b, "body": %b}' % (status, named, body)
+        return b"null", _spelled({"code": outcome.kind, "message": outcome.message})
+    answer = {"status_code": b"%d" % status, "request_id": _spelled(request_id), "body": body}
+    return _object(answer), b"null"
+
+
+def _object(fields: dict[str, bytes]) -> bytes:
+    members = b", ".join(b'"%b": %b' % (key.encode(), text) for key, text in fields.items())
+    return b"{" + members + b"}"
+
+
+def _spelled(value: Any) -> bytes:
+    return json.dumps(value).encode()
 
 
 def _errors(failure: Failure) -> bytes:
-    return json.dumps([_error(one) for one in (*failure.earlier, failure)]).encode()
+    return _spelled([_error(one) for one in (*failure.earlier, failure)])
 
 
 def _error(failure: Failure) -> dict[str, Any]:
@@ -109,12 +133,11 @@ def _error(failure: Failure) -> dict[str, Any]:
 
 
 def _batch_names(request: Request | Unusable) -> tuple[bytes, str | None, bytes | None]:
+    """Content id, custom_id and the metadata that says more than that."""
     content = content_of(request)
-    if isinstance(request, Unusable):
-        return content, None, None
-    if request.custom_id is not None:
+    if isinstance(request, Unusable) or request.custom_id is not None:
         return content, request.custom_id, None
-    named = request.metadata
-    if isinstance(named, dict):
-        named = named.get("custom_id")
-    return content, named if isinstance(named, str) else None, request.raw_metadata
+    match request.metadata:
+        case {"custom_id": str(named), **others}:
+            return content, named, request.raw_metadata if others else None
+    return content, None, request.raw_metadata

@@ -1,12 +1,11 @@
 """Run a whole file: admit a request when there is room for it, send it, write its row.
 
-intake (read, claimed, measured) -> budget.acquire -> send -> disk
+intake (read, claimed, measured) -> targets.acquire -> send -> disk
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from request_engine.budget import Budget
 from request_engine.disk import Disk
 from request_engine.errors import Stopped
 from request_engine.intake import Intake
@@ -16,6 +15,7 @@ from request_engine.shares import Binding
 from request_engine.sizes import Size
 from request_engine.stopping import Abandoned, Stopping
 from request_engine.tally import Tally
+from request_engine.targets import Targets
 
 CANARY = 5
 """Requests in flight until the first answer, where there are many: a wrong model or a shape that
@@ -32,7 +32,7 @@ class Run:
     def __init__(
         self,
         send: Send,
-        budget: Budget,
+        targets: Targets,
         disk: Disk,
         stopping: Stopping,
         tally: Tally,
@@ -40,13 +40,13 @@ class Run:
     ) -> None:
         """*is_large*: whether so much is to do that a few requests go first, as canaries."""
         self._send = send
-        self._budget = budget
+        self._targets = targets
         self._disk = disk
         self._stopping = stopping
         self._tally = tally
         self._open: set[asyncio.Task[None]] = set()
         # Those that wait for another attempt hold no slot, but do hold memory.
-        self._most_open = 2 * budget.max_concurrent + 100
+        self._most_open = 2 * targets.max_concurrent + 100
         self._is_large = is_large
         self._answered = False
         self._one_done = asyncio.Event()
@@ -98,7 +98,7 @@ class Run:
             self._waits_for(Binding.SERVICE)
             self._one_done.clear()
             await self._one_done.wait()
-        reservation = await self._budget.acquire(size)
+        reservation = await self._targets.acquire(size)
         self._open.add(asyncio.create_task(self._carry(request, size, reservation)))
 
     async def _carry(self, request: Request, size: Size, reservation: Reservation) -> None:
@@ -127,4 +127,4 @@ class Run:
             task.cancel()
 
     def _waits_for(self, binding: Binding) -> None:
-        self._budget.nobody_asks(binding)
+        self._targets.nobody_asks(binding)

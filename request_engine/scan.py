@@ -7,15 +7,13 @@ interpreter parses one text at a time.
 """
 
 import asyncio
-import os
-import signal
 import struct
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from itertools import islice
-from pathlib import Path
 
+from request_engine import children
 from request_engine.identity import key_of
 from request_engine.rows import read_row
 
@@ -28,11 +26,6 @@ Record = tuple[int, int, int]
 Take = Callable[[int, int, Sequence[Record]], None]
 """Given the number of a part, the byte where its next line begins, and the next records."""
 
-_ROOT = str(Path(__file__).resolve().parent.parent)
-_CHILD = """import sys
-sys.path.append(sys.argv[1])
-from request_engine.scan import send
-send(*sys.argv[2:])"""
 _MARK = b"records of results:\n"
 _SILENCE = 60.0
 """Seconds until a process that sends nothing is given up; it sends 1,260 records in 0.02."""
@@ -53,9 +46,7 @@ async def scan(path: str, end: int, take: Take, *, in_order: bool = False) -> No
 
     With *in_order* there is one part.
     """
-    # A program made into one file has no interpreter to start.
-    alone = in_order or not sys.executable or getattr(sys, "frozen", False)
-    spans = [(0, end)] if alone else _parts(path, end)
+    spans = [(0, end)] if in_order else _parts(path, end)
     if len(spans) == 1:
         await _here(path, 0, spans[0], take)
         return
@@ -107,11 +98,7 @@ def _lines(path: str, start: int, end: int) -> Iterator[tuple[bytes, int]]:
 
 def _parts(path: str, end: int) -> list[tuple[int, int]]:
     """The file in spans of whole lines, one for each processor that is worth starting."""
-    try:
-        processors = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        processors = os.cpu_count() or 1
-    count = max(1, min(processors, end // _WORTH_A_PROCESS))
+    count = max(1, min(children.processors(), end // _WORTH_A_PROCESS))
     bounds = [0]
     with open(path, "rb") as file:
         for number in range(1, count):
@@ -147,14 +134,7 @@ async def _part(path: str, number: int, span: tuple[int, int], take: Take) -> No
 
 async def _elsewhere(path: str, span: tuple[int, int]) -> AsyncGenerator[list[Record], None]:
     """OSError or EOFError when the process does not come to an end as it should."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        # Neither the folder we are in nor the user's own start-up files have a say in it.
-        *("-I", "-S", "-c", _CHILD, _ROOT, path, *map(str, span)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    process = await children.start("request_engine.scan", "send", path, *map(str, span))
     assert process.stdout is not None
     rest = b""
     try:
@@ -170,12 +150,9 @@ async def _elsewhere(path: str, span: tuple[int, int]) -> AsyncGenerator[list[Re
             rest = part[whole:]
             yield list(_packed.iter_unpack(part[:whole]))
     except BaseException:
-        # Not process.kill, which reaps it first and leaves the loop waiting for nobody.
-        with suppress(OSError):
-            os.kill(process.pid, signal.SIGTERM)
+        await children.end(process)
         raise
-    finally:
-        await process.communicate()
+    await process.communicate()
 
 
 def send(path: str, start: str, end: str) -> None:

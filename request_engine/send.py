@@ -3,23 +3,23 @@
 attempt -> success                        the outcome
         -> failure worth another attempt  back off -> acquire -> attempt
         -> refused for speed              pause everybody -> acquire -> attempt
-        -> nobody there                   the same, and an attempt is used
+        -> nobody there                   the same; uses an attempt if there is no other place
         -> a kept connection was dead     acquire -> attempt, once and at once
+        -> the key has expired            renew it -> acquire -> attempt, once
+        -> refused whatever it asks       acquire elsewhere, if there is another place -> attempt
         -> failure for good               the outcome
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeGuard
 
 from request_engine import refusals
-from request_engine.address import Address
 from request_engine.backoff import backoff
-from request_engine.budget import Budget
-from request_engine.provider import Provider, Wall
+from request_engine.provider import Wall
 from request_engine.records import (
+    HOPELESS,
     RETRIED,
     Failure,
     Kind,
@@ -29,13 +29,12 @@ from request_engine.records import (
     Request,
     Success,
 )
-from request_engine.redaction import Redaction
 from request_engine.reservation import Reservation
 from request_engine.sizes import NO_TOKENS, Size
-from request_engine.stopping import Stopping
+from request_engine.stopping import Stopping, why
 from request_engine.tally import Tally
-
-Post = Callable[[str, bytes], Awaitable[Reply | Failure]]
+from request_engine.target import Target
+from request_engine.targets import Targets
 
 MOST_BAD_ANSWERS = 3
 """Attempts that may end in an answer that was paid for and cannot be used."""
@@ -44,6 +43,11 @@ MOST_UNSURE = 3
 MOST_FIRST = 3
 """Refusals for speed in a row after which a request still goes before all others: when there is
 room is said of this one. One that is refused for ever does not keep the others waiting."""
+LEFT_FOR = 60.0
+"""Seconds until a place that refuses whatever it is asked is tried again, where others do the
+work."""
+_UNAUTHORIZED = 401
+"""By which services say that a key has expired."""
 
 
 class Sender:
@@ -51,35 +55,19 @@ class Sender:
 
     def __init__(
         self,
+        targets: Targets,
         *,
-        provider: Provider,
-        post: Post,
-        address: Address,
-        api_key: str | None,
-        redaction: Redaction,
-        budget: Budget,
         stopping: Stopping,
         tally: Tally,
         max_attempts: int,
         wall: Wall = time.time,
     ) -> None:
-        """*post* sends bytes to a URL; *redaction* knows every secret that must not come back.
-
-        *wall* is the time of day in seconds since 1970.
-        """
-        self._provider = provider
-        self._post = post
-        self._address = address
-        self._api_key = api_key
-        self._budget = budget
+        """*wall* is the time of day in seconds since 1970."""
+        self._targets = targets
         self._stopping = stopping
         self._tally = tally
         self._max_attempts = max_attempts
         self._wall = wall
-        self._redaction = redaction
-
-    def __repr__(self) -> str:
-        return f"<Sender to {self._provider.name}>"
 
     async def send(self, request: Request, size: Size, reservation: Reservation) -> Outcome:
         """Attempt *request*, whose first attempt of *size* is reserved, until it is decided.
@@ -87,10 +75,18 @@ class Sender:
         Abandoned is raised when the run stops while the request only waits for its next attempt.
         """
         failures: list[Failure] = []
+        past: list[Target] = []
         refused, refused_since = 0, 0.0
-        connection_died = False
+        connection_died = expired = False
         while True:
-            outcome = await self._attempt(request, reservation, refused)
+            target = reservation.target
+            key = target.api_key
+            if target.renewable is not None:
+                if target.renewable.refused:
+                    reservation = await self._later(size, reservation)
+                    continue
+                key = target.renewable.current()
+            outcome = await self._attempt(request, reservation, refused, key)
             if isinstance(outcome, Success):
                 return outcome
             if outcome.kind is Kind.RATE_LIMIT:
@@ -100,70 +96,138 @@ class Sender:
                     return replace(outcome, earlier=tuple(failures))
             elif outcome.stale and not connection_died:
                 connection_died = True
-            else:
+            elif (
+                outcome.status == _UNAUTHORIZED and not expired and await self._renewed(target, key)
+            ):
+                expired = True
+            elif self._targets.several and self._for_others(target, outcome, past):
                 refused = 0
+            else:
+                refused, expired = 0, False
                 failures.append(replace(outcome, attempt=len(failures) + 1))
                 if not self._worth_another(failures):
                     return replace(failures[-1], earlier=tuple(failures[:-1]))
                 await self._stopping.back_off(self._rest(outcome, len(failures)))
             with self._stopping.resting():
                 first = 0 < refused <= MOST_FIRST
-                reservation = await self._budget.acquire(size, first=first)
+                reservation = await self._targets.acquire(size, first=first, past=past)
 
-    async def _attempt(self, request: Request, reservation: Reservation, refused: int) -> Outcome:
-        """One attempt of *request*, which was *refused* so often in a row."""
+    async def _later(self, size: Size, reservation: Reservation) -> Reservation:
+        """A reservation in the place of this one, once there is a key that is of use."""
+        target = reservation.target
+        assert target.renewable is not None
+        target.budget.settle(reservation, NO_TOKENS, admitted=True)
+        with self._stopping.resting():
+            await target.renewable.replaced(target.renewable.current())
+            return await self._targets.acquire(size)
+
+    async def _renewed(self, target: Target, refused: str | None) -> bool:
+        """Whether there is another key than the one that was *refused*."""
+        if target.renewable is None or refused is None:
+            return False
+        with self._stopping.resting():
+            return await target.renewable.replaced(refused)
+
+    def _for_others(self, target: Target, failure: Failure, past: list[Target]) -> bool:
+        """Whether another place may do what *target* could not, so that no attempt is used."""
+        if failure.kind in HOPELESS:
+            past.append(target)
+            return self._targets.elsewhere(past)
+        return not failure.sent and self._targets.open_beside(target)
+
+    async def _attempt(
+        self, request: Request, reservation: Reservation, refused: int, key: str | None
+    ) -> Outcome:
+        """One attempt with *key* of *request*, which was *refused* so often in a row."""
         self._tally.attempts += 1
+        target = reservation.target
+        budget = target.budget
         try:
-            endpoint = self._address.endpoint(request)
-            wire_body = self._provider.wire_body(request, self._api_key, endpoint)
-            reply = await self._post(self._address.url(request), wire_body)
-            if self._budget.listens and isinstance(reply, Reply):
-                self._budget.announced(self._provider.announced(reply.headers))
-            outcome = self._redaction.outcome(
-                reply if isinstance(reply, Failure) else self._provider.read(reply, self._wall)
+            sent = request if target.amendment is None else target.amendment.amended(request)
+            endpoint = target.address.endpoint(sent)
+            wire_body = target.provider.wire_body(sent, key, endpoint)
+            reply = await target.post(target.address.url(sent), wire_body)
+            if budget.listens and isinstance(reply, Reply):
+                budget.announced(target.provider.announced(reply.headers))
+            outcome = target.redaction.outcome(
+                reply if isinstance(reply, Failure) else target.provider.read(reply, self._wall)
             )
-            if _kept_out(outcome):
-                self._pause(
-                    request, reservation, outcome, refused
-                )  # before its slot goes to another
-            self._settle(reservation, outcome)
+            if isinstance(reply, Reply) and reply.first_token is not None:
+                outcome = self._timed(outcome, reply.first_token)
+            kept_out = self._kept_out(request, reservation, outcome, refused)
+            self._settle(reservation, outcome, kept_out=kept_out)
         except asyncio.CancelledError:
             self._tally.abandon(reservation.held.total)
             raise
         finally:
             # Cancelled in flight: what was reserved stays spent.
-            self._budget.settle(reservation, None, admitted=True)
+            budget.settle(reservation, None, admitted=True)
         self._tally.attempted(outcome, reservation.held.total)
         return outcome
 
-    def _settle(self, reservation: Reservation, outcome: Outcome) -> None:
-        """Correct what was reserved by what was used, where that is known; learn from it."""
-        used = outcome.usage
+    def _timed(self, outcome: Outcome, first_token: float) -> Outcome:
+        self._tally.first_tokens.add(first_token)
         if isinstance(outcome, Success):
-            self._budget.answered(reservation, used)
-        else:
-            if outcome.timed_out:
-                self._budget.timed_out(reservation)
-            if used is None and not outcome.maybe_billed:
-                used = NO_TOKENS
-        kept_out = _kept_out(outcome)
-        self._budget.settle(reservation, used, admitted=not kept_out)
-        if not kept_out:
-            self._stopping.admitted(self._now())
+            return replace(outcome, first_token=first_token)
+        return outcome
+
+    def _kept_out(
+        self, request: Request, reservation: Reservation, outcome: Outcome, times: int
+    ) -> bool:
+        """Whether the next request would not get in there either: then there is a pause.
+
+        To be said before its slot goes to another.
+        """
+        target = reservation.target
+        if self._targets.several:
+            target.judge(outcome)
+            if isinstance(outcome, Failure) and outcome is target.left:
+                self._leave(target, reservation, outcome)
+                return True
+        if not _is_kept_out(outcome):
+            return False
+        self._pause(target, request, reservation, outcome, times)
+        return True
+
+    def _leave(self, target: Target, reservation: Reservation, failure: Failure) -> None:
+        """Nothing but a probe is sent there any more; the run ends when that is so of all."""
+        target.budget.pause(reservation, LEFT_FOR, refused=False)
+        if not self._targets.elsewhere(()):
+            self._stopping.stop(why(failure))
 
     def _pause(
-        self, request: Request, reservation: Reservation, failure: Failure, times: int
+        self,
+        target: Target,
+        request: Request,
+        reservation: Reservation,
+        failure: Failure,
+        times: int,
     ) -> None:
         # One that is refused again and again tells of itself, and not of the service's limits.
         refused = failure.kind is Kind.RATE_LIMIT and times < MOST_FIRST
         requested = None
         if failure.limit is Limit.TOKENS:
             requested = refusals.tokens_requested(failure.message)
-        self._budget.pause(
+        target.budget.pause(
             reservation, failure.wait, failure.limit, refused=refused, requested=requested
         )
-        in_a_row = self._budget.pauses.in_a_row
-        self._stopping.kept_out(self._now(), request.number, failure, in_a_row)
+        if not (self._targets.several and self._targets.open_beside(target)):
+            in_a_row = target.budget.pauses.in_a_row
+            self._stopping.kept_out(self._now(), request.number, failure, in_a_row)
+
+    def _settle(self, reservation: Reservation, outcome: Outcome, *, kept_out: bool) -> None:
+        """Correct what was reserved by what was used, where that is known; learn from it."""
+        used, budget = outcome.usage, reservation.target.budget
+        if isinstance(outcome, Success):
+            budget.answered(reservation, used)
+        else:
+            if outcome.timed_out:
+                budget.timed_out(reservation)
+            if used is None and not outcome.maybe_billed:
+                used = NO_TOKENS
+        budget.settle(reservation, used, admitted=not kept_out)
+        if not kept_out:
+            self._stopping.admitted(self._now())
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
@@ -184,7 +248,7 @@ class Sender:
         return sum(_unsure(failure) for failure in failures) < MOST_UNSURE
 
 
-def _kept_out(outcome: Outcome) -> TypeGuard[Failure]:
+def _is_kept_out(outcome: Outcome) -> TypeGuard[Failure]:
     """Whether the next request would not get in either: refused for speed, or nobody there."""
     return isinstance(outcome, Failure) and (outcome.kind is Kind.RATE_LIMIT or not outcome.sent)
 

@@ -6,9 +6,9 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from request_engine.budget import Budget
 from request_engine.durations import clock_time
 from request_engine.stopping import Stopping
+from request_engine.targets import Targets
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextmanager
-def obeyed(stopping: Stopping, budget: Budget) -> Iterator[None]:
+def obeyed(stopping: Stopping, targets: Targets) -> Iterator[None]:
     """Listen to signals while a run lasts. Only in the main thread, and not on Windows.
 
     From the third on, and outside a run, they do what they do to any program.
@@ -40,7 +40,7 @@ def obeyed(stopping: Stopping, budget: Budget) -> Iterator[None]:
             "%s: nothing more is sent, waiting for %s answers in flight, at most %s; "
             "again to quit now",
             number.name,
-            f"{budget.in_flight:,}",
+            f"{targets.in_flight:,}",
             clock_time(stopping.time_left()),
         )
 

@@ -131,7 +131,7 @@ class Stopping:
         elif outcome.kind in HOPELESS:
             self._hopeless += 1
             if self._hopeless >= FEW:
-                self.stop(_why(outcome))
+                self.stop(why(outcome))
         else:
             self._hopeless = 0
             if outcome.kind in (Kind.BAD_REQUEST, Kind.BAD_ANSWER) and not tally.any_answer:
@@ -140,7 +140,7 @@ class Stopping:
     def judge_whole_run(self, tally: Tally) -> None:
         """A short run that met nothing but such failures was stopped by them as well."""
         if tally.last_hopeless and tally.hopeless == tally.failed and not tally.any_answer:
-            self.stop(_why(tally.last_hopeless))
+            self.stop(why(tally.last_hopeless))
 
     def kept_out(self, now: float, number: int, failure: Failure, in_a_row: int) -> None:
         """Stop when everybody is kept out for longer than the user wants to wait.
@@ -196,7 +196,8 @@ def _kept_out_by(failure: Failure) -> str:
     return f"refused for speed ({words})" if failure.sent else words
 
 
-def _why(failure: Failure) -> str:
+def why(failure: Failure) -> str:
+    """What a failure that every other request would meet means for the run."""
     meaning = {
         "auth": "the key was refused",
         "quota": "the account is out of money or quota",

@@ -50,6 +50,7 @@ class Summary:
         if self.unwritten:
             said.append(f"{self.unwritten:,} rows could not be written and are lost with this run")
         said += self._waiting()
+        said += self._first_tokens()
         said.append(self._counts())
         if self.stopped is not None:
             first = "" if self.interrupted else "Mend that, then "
@@ -89,6 +90,13 @@ class Summary:
         named = ", ".join(f"{SHORT[name]} {share:.0%}" for name, share in told)
         return [f"What the time went into: {named}"]
 
+    def _first_tokens(self) -> list[str]:
+        spread = self.tally.first_tokens
+        if not spread.count:
+            return []
+        half, slow = (_short(spread.within(share)) for share in (0.5, 0.95))
+        return [f"Streamed answers began after {half} (median), the slowest 5 % after {slow}"]
+
     def _counts(self) -> str:
         tally = self.tally
         said = f"{tally.succeeded:,} answered, {tally.failed:,} failed"
@@ -104,6 +112,10 @@ class Summary:
         if self.errors_filepath is not None and tally.failed:
             said += f", failures: {self.errors_filepath}"
         return said
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else lasting(seconds)
 
 
 def _cause(cause: Cause) -> str:

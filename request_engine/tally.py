@@ -13,6 +13,7 @@ from request_engine.records import (
     Success,
     Unusable,
 )
+from request_engine.spread import Spread
 
 _MOST_CAUSES = 50
 _digits = re.compile(r"\d+(?:[.,]\d+)*")
@@ -60,6 +61,8 @@ class Tally:
     """Failures of the kinds that every other request would meet."""
     last_hopeless: Failure | None = None
     causes: dict[Alike, Cause] = field(default_factory=dict)
+    first_tokens: Spread = field(default_factory=Spread)
+    """Seconds from sending to the first word, of attempts whose reply was streamed."""
 
     @property
     def finished(self) -> int:

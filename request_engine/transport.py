@@ -12,7 +12,7 @@ from typing import Self
 
 import aiohttp
 
-from request_engine import network_errors, proxies, timers
+from request_engine import extra_headers, network_errors, proxies, timers
 from request_engine.connections import Connector
 from request_engine.deadlines import Attempt, Deadlines, says_something
 from request_engine.durations import lasting
@@ -46,20 +46,21 @@ class Transport:
         total_timeout: float,
         proxy: str | None = None,
         assembler: Callable[[], Assembler] | None = None,
+        stream_types: tuple[str, ...] = (EVENTS,),
         always: Clock = NEVER_STOPS,
     ) -> None:
         """*headers* go with every request. Timeouts are seconds of one attempt.
 
         *proxy* is a URL, perhaps with credentials. The environment is not asked for one here: that
         would also read passwords for the service from ~/.netrc. *assembler* makes what reads one
-        streamed reply; without it events come back as they are. *always* is a clock that runs while
-        the machine sleeps.
+        reply of the content types *stream_types*; without it they come back as they are. *always*
+        is a clock that runs while the machine sleeps.
         """
-        self._headers = {
+        ours = {
             "Content-Type": "application/json",
             "User-Agent": f"api-request-parallel-processor/{_version()}",
-            **headers,
         }
+        self._headers = extra_headers.merged(ours, headers)
         self._deadlines = Deadlines(
             connect=connect_timeout,
             first_byte=first_byte_timeout,
@@ -69,6 +70,7 @@ class Transport:
         self._proxy = proxy
         self._proxy_shown = None if proxy is None else proxies.without_credentials(proxy)
         self._assembler = assembler
+        self._stream_types = stream_types
         self._always = always
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         self._session: aiohttp.ClientSession
@@ -87,7 +89,7 @@ class Transport:
             headers=self._headers,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        self._ready = lru_cache(_URLS)(partial(ready_post, self._session, self._headers))
+        self._prepare()
         self._deadlines.moves()
         self._watch.enter_context(timers.repeated(every, lambda: self._look(suspension)))
         return self
@@ -100,6 +102,15 @@ class Transport:
     ) -> None:
         self._watch.close()
         await self._session.close()
+
+    def identify(self, headers: Mapping[str, str]) -> None:
+        """From now on send these *headers* instead of those of the same names."""
+        self._headers = extra_headers.merged(self._headers, headers)
+        self._session.headers.update(headers)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._ready = lru_cache(_URLS)(partial(ready_post, self._session, self._headers))
 
     @property
     def moved_at(self) -> float:
@@ -167,11 +178,16 @@ class Transport:
         A connection that was not read to the end of the reply is closed.
         """
         attempt.answering = True
-        if self._assembler is not None and _is_stream_of_answer(status, headers):
-            whole = await _assembled(self._assembler(), status, content, attempt)
+        first_token = None
+        if self._assembler is not None and self._is_stream_of_answer(status, headers):
+            whole, first_token = await _assembled(self._assembler(), status, content, attempt)
         else:
             whole = await _as_it_is(status, content, attempt)
-        return whole if isinstance(whole, Failure) else Reply(status, headers, whole)
+        return whole if isinstance(whole, Failure) else Reply(status, headers, whole, first_token)
+
+    def _is_stream_of_answer(self, status: int, headers: Mapping[str, str]) -> bool:
+        told = headers.get("Content-Type", "").lower()
+        return status // 100 == 2 and told.startswith(self._stream_types)
 
     def _look(self, suspension: Suspension) -> None:
         """End what takes too long; but time in which nobody could read an answer does not count."""
@@ -185,10 +201,6 @@ class Transport:
                 lasting(gap.asleep),
             )
         self._deadlines.end_overdue()
-
-
-def _is_stream_of_answer(status: int, headers: Mapping[str, str]) -> bool:
-    return status // 100 == 2 and headers.get("Content-Type", "").lower().startswith(EVENTS)
 
 
 async def _as_it_is(
@@ -206,12 +218,16 @@ async def _as_it_is(
 
 async def _assembled(
     assembler: Assembler, status: int, content: aiohttp.StreamReader, attempt: Attempt
-) -> bytes | Failure:
+) -> tuple[bytes | Failure, float | None]:
+    """The answer, and the seconds from sending to its first word."""
+    first_token = None
     try:
         async for part in content.iter_any():
             attempt.received(len(part), meaningful=assembler.feed(part))
+            if first_token is None and assembler.speaking:
+                first_token = _since_sent(attempt)
             if attempt.size > LARGEST_REPLY:
-                return _too_large(status)
+                return _too_large(status), None
             if assembler.cut is not None:
                 break
             if assembler.ended:
@@ -223,8 +239,15 @@ async def _assembled(
         answer = assembler.finish()
         if not isinstance(answer, bytes):
             raise
-        return answer
-    return assembler.finish()
+        return answer, first_token
+    return assembler.finish(), first_token
+
+
+def _since_sent(attempt: Attempt) -> float | None:
+    """Seconds until its reply last said something."""
+    if attempt.sent_at is None or attempt.moved_at is None:
+        return None
+    return attempt.moved_at - attempt.sent_at
 
 
 async def _end(content: aiohttp.StreamReader) -> None:

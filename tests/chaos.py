@@ -168,7 +168,7 @@ class Command:
         with closing(RequestsFile(self._requests_filepath)) as requests, self._listening():
             self.journal = Journal(*self._files, **self._opening)
             service = self.service
-            disk = Disk(self.journal, service.budget, service.stopping, service.tally.finish)
+            disk = Disk(self.journal, service.targets, service.stopping, service.tally.finish)
             try:
                 await self._run(requests, disk)
             except asyncio.CancelledError:
@@ -188,8 +188,8 @@ class Command:
         if surveyed:
             self.to_do = requests.expected_requests() - tally.done_before
         announce.found(journal, requests, tally, surveyed=surveyed)
-        send, budget = service.sender.send, service.budget
-        run = Run(send, budget, disk, service.stopping, tally)
+        send, targets = service.sender.send, service.targets
+        run = Run(send, targets, disk, service.stopping, tally)
         async with disk.watched():
             await run.run(Intake(requests.batches(), ten_tokens, journal, tally))
 
@@ -242,13 +242,16 @@ def _row(line):
 
 def succeeded(row):
     """Whether *row* is one of an answer."""
-    return row["error"] is None if isinstance(row, dict) else isinstance(row[1], dict)
+    if isinstance(row, dict):
+        return row["error"] is None and row["response"]["status_code"] == 200
+    return isinstance(row[1], dict)
 
 
 def said_in(row):
     """The words of the answer, or of the last error, in *row*."""
     if isinstance(row, dict):
-        told = row["response"]["body"] if succeeded(row) else row["errors"][-1]
+        answer = row["response"]["body"] if row["response"] else row
+        told = answer if succeeded(row) else answer["error"]
     else:
         told = row[1] if succeeded(row) else row[1][-1]
     return told["choices"][0]["message"]["content"] if succeeded(row) else told["message"]

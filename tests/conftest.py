@@ -15,10 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import canary  # noqa: E402  found by the path above
+import own_exam  # noqa: E402
 
-from providers import PROVIDERS  # noqa: E402
+import providers  # noqa: E402
 
-KEY_VARIABLES = [name for one in PROVIDERS for name in one.key_variables]
+OWN = pytest.StashKey[own_exam.OwnExam]()
 
 
 def _let_aioresponses_build_responses() -> None:
@@ -36,8 +37,22 @@ def _let_aioresponses_build_responses() -> None:
 _let_aioresponses_build_responses()
 
 
+def pytest_addoption(parser):
+    told = "examine a provider of your own: only the tests that are about it"
+    parser.addoption("--provider", metavar="FILE.py:CLASS", help=told)
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "no_key: no key is in the environment of this test")
+    if told := config.getoption("--provider"):
+        config.stash[OWN] = own_exam.OwnExam(told)
+
+
+def pytest_collection_modifyitems(config, items):
+    if OWN in config.stash:
+        others = [one for one in items if not config.stash[OWN].asks(one)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [one for one in items if one not in others]
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +62,7 @@ def _planted_keys_and_no_proxies(request, monkeypatch):
         if name.upper().endswith(("_API_KEY", "_TOKEN", "_PROXY")):
             monkeypatch.delenv(name)
     if "no_key" not in request.keywords:
-        for name in KEY_VARIABLES:
+        for name in {name for one in providers.PROVIDERS for name in one.key_variables}:
             monkeypatch.setenv(name, canary.KEY)
 
 

@@ -212,6 +212,10 @@ class Reading:
     def ended(self) -> bool:
         return b"[DONE]" in self.fed
 
+    @property
+    def speaking(self) -> bool:
+        return b"data:" in self.fed
+
     def feed(self, data: bytes) -> bool:
         self.fed += data
         if b"again and again" in self.fed:

@@ -15,6 +15,8 @@ from request_engine.send import Sender
 from request_engine.sizes import Size
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
+from request_engine.target import Target
+from request_engine.targets import Targets
 
 URL = "http://localhost/v1/chat/completions"
 
@@ -88,13 +90,17 @@ class Service:
             max_wait, drain_timeout=drain_timeout, max_same_refusals=max_same_refusals
         )
         self.tally = Tally()
-        self.sender = Sender(
+        self.target = Target(
             provider=AnyOther(),
             post=self.post,
             address=Address(AnyOther(), URL, base_allowed=False),
             api_key=api_key,
             redaction=Redaction(api_key or ""),
             budget=self.budget,
+        )
+        self.targets = Targets([self.target])
+        self.sender = Sender(
+            self.targets,
             stopping=self.stopping,
             tally=self.tally,
             max_attempts=max_attempts,
@@ -121,4 +127,4 @@ class Service:
     async def send(self, asked: Request, tokens: int = 10) -> Any:
         """The outcome of *asked*."""
         size = Size(tokens)
-        return await self.sender.send(asked, size, await self.budget.acquire(size))
+        return await self.sender.send(asked, size, await self.targets.acquire(size))

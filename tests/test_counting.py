@@ -15,13 +15,15 @@ from request_engine.address import Address
 from request_engine.counting import MOST_TOKENS, Counter
 from request_engine.lines import read_line
 from request_engine.records import Request
+from request_engine.token_counts import TokenCounts
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.jsonl"))
 OTHER = PROVIDERS[-1]
 
 
 def counter(provider=OTHER, name=None, count=encodings.token_counts):
-    return Counter(provider, Address(provider, URL, base_allowed=False), name, count)
+    address = Address(provider, URL, base_allowed=False)
+    return Counter(provider, address, name, TokenCounts(count))
 
 
 def measured(*batches, **settings):
@@ -32,7 +34,7 @@ def measured(*batches, **settings):
         try:
             return [await counts.measure(batch) for batch in batches]
         finally:
-            counts.close()
+            await counts.close()
 
     return run(scenario())
 
@@ -91,7 +93,7 @@ def test_the_first_batch_is_measured_at_once_and_an_encoding_is_built_after_a_he
         for _ in range(3):
             await counts.measure([request()])
             times.append(now())
-        counts.close()
+        await counts.close()
         return times
 
     assert run(scenario()) == pytest.approx([0.0, 0.1, 0.1])
@@ -131,7 +133,7 @@ def test_P7_texts_are_forgotten():
             )
             del content
             most = max(most, sum(one() is not None for one in held))
-        counts.close()
+        await counts.close()
         return most
 
     assert run(scenario()) <= 11

@@ -169,6 +169,12 @@ def test_a_batch_line_without_method_or_url_is_one_too():
     assert (read.raw_body, read.custom_id, read.url) == (b'{"model": "m"}', "1", None)
 
 
+def test_a_batch_line_may_call_its_body_params():
+    """As Anthropic's do."""
+    read = request(b'{"custom_id": "1", "params": {"model": "m", "n": 1.10}}')
+    assert (read.raw_body, read.custom_id, read.url) == (b'{"model": "m", "n": 1.10}', "1", None)
+
+
 BATCHES = [
     ('{"custom_id": "1", "body": []}', "not a batch request: its body is not an object"),
     ('{"custom_id": "1", "url": "/v1"}', "not a batch request: its body is not an object"),
@@ -186,12 +192,24 @@ BATCHES = [
         '{"custom_id": "1", "url": 5, "body": {}}',
         "not a batch request: url is not a path such as /v1/... but 5",
     ),
+    ('{"custom_id": "1", "params": "x"}', "not a batch request: its body is not an object"),
+    (
+        '{"id": "batch_req_1", "custom_id": "1", "response": null, "error": null}',
+        "not a request: a row of batch output does not hold what was asked",
+    ),
+    (
+        '{"custom_id": "1", "result": {"type": "succeeded"}}',
+        "not a request: a row of batch output does not hold what was asked",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("line", "why"), BATCHES)
 def test_a_batch_line_with_something_wrong_says_what(line, why):
     assert refusal(line) == why
+    read = read_line(7, line.encode())
+    assert isinstance(read, Unusable)
+    assert read.custom_id == ("1" if '"1"' in line else None)
 
 
 # A row of earlier results.

@@ -138,11 +138,27 @@ def test_too_many_in_flight_need_no_pause_while_others_are():
     assert pause.let_in == 2
 
 
+def test_too_many_in_flight_need_no_minute_where_the_refusal_names_one():
+    """LiteLLM tells the length of its window, 60 s, whatever the limit was."""
+    pause = Pause()
+    reservations = [sent(pause, 1.0) for _ in range(4)]
+    for number, reservation in enumerate(reservations[:2]):
+        refuse(pause, 2.0, reservation, 60.0, Limit.CONCURRENCY, in_flight=4 - number)
+    assert pause.until == 2.0
+
+    refuse(pause, 2.1, sent(pause, 2.1), 60.0, Limit.CONCURRENCY, in_flight=3)
+    assert pause.until <= 2.1 + 1.0
+    refuse(pause, 4.0, sent(pause, 4.0), 0.2, Limit.CONCURRENCY, in_flight=3)
+    assert pause.until == pytest.approx(4.2)
+
+
 def test_too_many_in_flight_with_nothing_in_flight_is_a_pause():
     """Others hold the places, and nothing of ours will make room."""
     pause = Pause()
     refuse(pause, 2.0, sent(pause, 1.0), limit=Limit.CONCURRENCY, in_flight=1)
     assert pause.until >= 2.1
+    refuse(pause, 3.0, sent(pause, 3.0), 9.0, Limit.CONCURRENCY, in_flight=1)
+    assert pause.until >= 12.0
 
 
 def test_too_many_in_flight_again_and_again_is_a_pause():

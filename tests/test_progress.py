@@ -43,15 +43,15 @@ async def read(requests):
 def test_the_plain_line_tells_all_and_what_it_waits_for(requests):
     async def scenario():
         service = Service([answer()], requests_per_minute=60, tokens_per_minute=1_000)
-        state = progress.State(service.tally, service.budget, service.stopping, requests, service)
+        state = progress.State(service.tally, service.targets, service.stopping, requests, service)
         await read(requests)
         for _ in range(10):
-            await service.budget.acquire(Size(5))
+            await service.targets.acquire(Size(5))
         service.tally.attempts = 10
         service.tally.succeeded = 6
         service.tally.completion_tokens = 90
         await asyncio.sleep(30)
-        waiting = asyncio.create_task(service.budget.acquire(Size(990)))
+        waiting = asyncio.create_task(service.targets.acquire(Size(990)))
         await asyncio.sleep(0)
         line = state.line()
         waiting.cancel()
@@ -65,7 +65,7 @@ def test_the_plain_line_tells_all_and_what_it_waits_for(requests):
 
 async def watched(requests, service, seconds, *meanwhile, terminal=False):
     """Let *seconds* pass under the display while *meanwhile* is awaited."""
-    state = progress.State(service.tally, service.budget, service.stopping, requests, service)
+    state = progress.State(service.tally, service.targets, service.stopping, requests, service)
     screen = io.StringIO()
     screen.isatty = lambda: terminal
     with redirect_stderr(screen), progress.display(state, on_screen=True):
@@ -201,7 +201,7 @@ def test_P12_while_a_run_drains_the_count_and_the_time_left_are_said(requests, c
     [
         (2, lambda service, held: service.budget.pause(held, 41), "a pause of 41 s"),
         (1, lambda service, held: service.stopping.stop("enough"), "1 answers in flight, at m"),
-        (1, lambda service, held: service.budget.hold("a full disk"), "room on the disk: a full"),
+        (1, lambda service, held: service.targets.hold("a full disk"), "room on the disk: a full"),
         (1, lambda service, held: None, "an answer, as no more"),
     ],
     ids=["pause", "stop", "disk", "concurrency"],
@@ -209,10 +209,10 @@ def test_P12_while_a_run_drains_the_count_and_the_time_left_are_said(requests, c
 def test_P6_it_says_what_it_waits_for(requests, slots, happens, words):
     async def scenario():
         service = Service([answer()], max_concurrent=slots)
-        happens(service, await service.budget.acquire(Size(0)))
-        waiting = asyncio.create_task(service.budget.acquire(Size(0)))
+        happens(service, await service.targets.acquire(Size(0)))
+        waiting = asyncio.create_task(service.targets.acquire(Size(0)))
         await asyncio.sleep(0)
-        state = progress.State(service.tally, service.budget, service.stopping, requests, service)
+        state = progress.State(service.tally, service.targets, service.stopping, requests, service)
         said = state.waits_for()
         waiting.cancel()
         return said
@@ -223,7 +223,7 @@ def test_P6_it_says_what_it_waits_for(requests, slots, happens, words):
 def test_P6_backing_off_is_not_called_waiting_for_the_file(requests):
     async def scenario():
         service = Service([error(500)])
-        state = progress.State(service.tally, service.budget, service.stopping, requests, service)
+        state = progress.State(service.tally, service.targets, service.stopping, requests, service)
         before = state.waits_for()
         task = asyncio.create_task(service.send(request()))
         await asyncio.sleep(0.01)
@@ -240,7 +240,7 @@ def test_the_panel_shows_the_same_on_a_terminal(requests):
 
     async def scenario():
         service = Service([answer()], requests_per_minute=600)
-        state = progress.State(service.tally, service.budget, service.stopping, requests, service)
+        state = progress.State(service.tally, service.targets, service.stopping, requests, service)
         await read(requests)
         service.tally.succeeded, service.tally.refusals = 40, 7
         fail(service.tally, "no", 2)

@@ -56,13 +56,13 @@ def test_fault_429_storm(refusal, least, most):
 
     async def scenario():
         service = Service([refusal] * 40 + [answer()], latency=0.0, max_wait=100.0)
-        post = service.sender._post
+        post = service.target.post
 
         async def timed(url, body):
             flights.append((asyncio.get_running_loop().time(), service.budget.in_flight))
             return await post(url, body)
 
-        service.sender._post = timed
+        service.target.post = timed
         outcomes = await asyncio.gather(*(service.send(request(n)) for n in range(40)))
         return service, outcomes
 

@@ -331,7 +331,8 @@ def test_batch_rows_are_those_of_the_batch_api_and_resume_as_well(tmp_path):
     assert rows[0]["error"] is None
     assert rows[0]["response"]["status_code"] == 200
     assert rows[0]["response"]["body"] == {"data": []}
-    assert rows[1]["error"] == {"code": "transient", "message": "boom"}
+    assert (rows[1]["response"]["status_code"], rows[1]["error"]) == (500, None)
+    assert rows[1]["response"]["body"]["error"]["message"] == "boom"
     assert [one["message"] for one in rows[1]["errors"]] == ["first", "boom"]
 
     second = opened(path, batch_row)

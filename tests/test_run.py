@@ -39,10 +39,10 @@ class Work:
         self.journal = Journal(str(path), None, array_row)
         self.items = items
         tally = service.tally
-        self.disk = disk(self.journal, service.budget, service.stopping, tally.finish, fsync=None)
+        self.disk = disk(self.journal, service.targets, service.stopping, tally.finish, fsync=None)
         self.run = Run(
             service.sender.send,
-            service.budget,
+            service.targets,
             self.disk,
             service.stopping,
             tally,
@@ -123,7 +123,7 @@ def test_P7_no_more_are_in_flight_than_allowed_and_the_file_is_read_no_further(t
             await asyncio.sleep(1)
             return answer()
 
-        service.sender._post = slow
+        service.target.post = slow
         work = Work(tmp_path / "r.jsonl", service, items())
         await work.run.run(work.intake())
         work.disk.close()
@@ -332,7 +332,7 @@ def test_canaries_go_first_when_much_is_to_do(tmp_path):
         service = Service(replies, latency=1.0, max_same_refusals=10)
         work = Work(tmp_path / "r.jsonl", service, many(1_000), is_large=lambda: True)
         in_flight.append([])
-        service.sender._post = counting(service, service.sender._post)
+        service.target.post = counting(service, service.target.post)
         await work.done()
         return service
 

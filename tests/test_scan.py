@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from request_engine import scan
+from request_engine import children, scan
 from request_engine.errors import BadInput
 from request_engine.results_file import ResultsFile
 from request_engine.scan import ANSWER, BLANK, FAILURE, UNREADABLE
@@ -64,7 +64,7 @@ def test_in_parts_it_reads_what_it_reads_in_one(large):
 @pytest.mark.parametrize("name", BROKEN_CHILDREN)
 def test_a_process_that_does_anything_else_costs_no_row(large, monkeypatch, name):
     whole, _ = read(large, in_order=True)
-    monkeypatch.setattr(scan, "_CHILD", BROKEN_CHILDREN[name])
+    monkeypatch.setattr(children, "_CHILD", BROKEN_CHILDREN[name])
     assert read(large)[0] == whole
 
 

@@ -14,12 +14,15 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import canary
 import pytest
 
 import api_request_parallel_processor as door
 from providers import PROVIDERS
+from request_engine import preflight
+from request_engine.lines import read_line
 from request_engine.local_endpoint import Settings, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,10 +61,15 @@ class Desk:
 
     def told(self, *command: str, **environ: str) -> list[str]:
         """The arguments that Python would get."""
-        stand_in = self.program("stand-in", "printf '%s\\n' \"$@\"")
-        ended = self.run(*command, PREPARED_PYTHON=str(stand_in), **environ)
+        stand_in = self.stand_in("printf '%s\\n' \"$@\"")
+        ended = self.run(*command, PREPARED_PYTHON=stand_in, **environ)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.splitlines()
+
+    def stand_in(self, script: str) -> str:
+        """A Python that answers what run.sh asks of it, and runs *script* in place of the door."""
+        real = f'case $1 in *ask_providers.py) exec "{sys.executable}" "$@" ;; esac'
+        return str(self.program("stand-in", f"{real}\n{script}"))
 
     def program(self, name: str, script: str) -> Path:
         path = self.folder / name
@@ -240,7 +248,7 @@ def test_P9_a_script_that_shows_what_it_does_shows_no_key(
     desk: Desk, shell: str, script: str
 ) -> None:
     """`sh -x run.sh`, as one does before asking for help."""
-    stand_in = str(desk.program("stand-in", "echo started"))
+    stand_in = desk.stand_in("echo started")
     keys = {name: canary.KEY for one in PROVIDERS for name in one.key_variables}
     for left_out in ({}, {"OPENAI_API_KEY": ""}):
         environ = keys | left_out | {"BNU_URL": "http://192.0.2.7:8088/gpt"}
@@ -274,7 +282,7 @@ def test_an_unknown_provider_ends_with_2_and_the_nearest_names(desk: Desk, shell
         ("run.sh", {"PROVIDER": "deepseek"}, "DEEPSEEK_API_KEY"),
         ("run.sh", {"PROVIDER": "azure"}, "AZURE_OPENAI_ENDPOINT"),
         ("run.sh", {"PROVIDER": "lab_gateway"}, "BNU_URL"),
-        ("run.sh", {"PROVIDER": "vllm"}, "REQUEST_URL"),
+        ("run.sh", {"PROVIDER": "generic"}, "REQUEST_URL"),
         ("run.sh", {"REQUEST_URL": "https://api.deepseek.com/chat/completions"}, "PROVIDER"),
         ("run_bnu.sh", {"BNU_API_KEY": USER}, "BNU_URL"),
         ("run_bnu.sh", {"BNU_URL": "http://192.168.0.7:8088/gpt"}, "BNU_API_KEY"),
@@ -303,12 +311,12 @@ def test_what_a_provider_lacks_is_one_line_and_2(
         ({"BNU_API_KEY": "sk-6", "BNU_URL": "http://192.0.2.7:8088/gpt"}, "lab_gateway"),
         ({"DEEPSEEK_API_KEY": "sk-4", "OPENAI_API_KEY": "sk-1"}, "openai"),
         ({"DEEPSEEK_API_KEY": "sk-4", "OPENAI_API_KEY": ""}, "deepseek"),
+        ({"DEEPSEEK_API_KEY": "sk-4", "AZURE_OPENAI_API_KEY": "sk-5"}, "deepseek"),
+        ({"DEEPSEEK_API_KEY": "sk-4", "OPENAI_COMPATIBLE_API_KEY": "sk-7"}, "deepseek"),
+        ({"QWENCLOUD_API_KEY": "sk-8"}, "aliyun"),
         ({"PROVIDER": "deepseek", "OPENAI_API_KEY": "sk-1"}, "deepseek"),
         ({"PROVIDER": "DeepSeek"}, "deepseek"),
-        (
-            {"PROVIDER": "Azure-OpenAI", "AZURE_OPENAI_ENDPOINT": "https://a.example"},
-            "azure_openai",
-        ),
+        ({"PROVIDER": "Azure-OpenAI", "AZURE_OPENAI_ENDPOINT": "https://a.example"}, "azure"),
     ],
 )
 def test_the_provider_is_the_one_named_or_the_first_with_a_key(
@@ -321,18 +329,64 @@ def test_the_provider_is_the_one_named_or_the_first_with_a_key(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.name)
-def test_every_provider_has_a_block_with_its_url_and_example(desk: Desk, provider) -> None:
-    """The other names of a provider mean the same block."""
-    urls = dict.fromkeys(("AZURE_OPENAI_ENDPOINT", "BNU_URL"), "http://a.example")
-    urls |= {} if provider.base_url else {"REQUEST_URL": "http://a.example"}
-    made = [
-        flags(desk.told("sh", "run.sh", PROVIDER=name, BNU_API_KEY=USER, **urls))
-        for name in (provider.name, *provider.aliases)
-    ]
-    assert made[0]["--request_url"] == (provider.base_url or "http://a.example")
-    assert made[0]["--requests_filepath"] == str(desk.example(f"{provider.name}.jsonl"))
-    assert Path(made[0]["--requests_filepath"]).is_file()
-    assert all({**one, "--provider": provider.name} == made[0] for one in made)
+def test_every_provider_can_be_named_and_has_its_url_and_example(desk: Desk, provider) -> None:
+    """By its name or by another; the URL is its own unless it has none."""
+    urls = dict.fromkeys(("AZURE_OPENAI_ENDPOINT", "BNU_URL", "REQUEST_URL"), "http://a.example")
+    given = {} if provider.base_url else urls
+    name = (provider.name, *provider.aliases)[-1]
+    made = flags(desk.told("sh", "run.sh", PROVIDER=name, **given))
+    assert made["--provider"] == provider.name
+    assert made.get("--request_url") == given.get("REQUEST_URL")
+    assert made["--requests_filepath"] == str(desk.example(f"{provider.name}.jsonl"))
+    assert Path(made["--requests_filepath"]).is_file()
+
+
+@pytest.mark.parametrize(
+    "variable", sorted({name for one in PROVIDERS for name in one.key_variables})
+)
+def test_a_key_chooses_the_first_that_reads_it_and_has_an_address(
+    desk: Desk, variable: str
+) -> None:
+    """Nobody is chosen who may be anywhere, such as on this machine."""
+    reading = [one for one in PROVIDERS if variable in one.key_variables]
+    at_home = [one.name for one in reading if one.base_url and one.hosts]
+    made = flags(desk.told("sh", "run.sh", **{variable: "sk-1"}))
+    if at_home:
+        assert made["--provider"] == at_home[0]
+    else:
+        assert made["--request_url"] == "{url}/v1"
+
+
+def test_the_url_of_a_resource_of_one_s_own_is_in_a_variable_of_its_own(desk: Desk) -> None:
+    azure = {"PROVIDER": "azure", "AZURE_OPENAI_ENDPOINT": "https://a.example"}
+    assert flags(desk.told("sh", "run.sh", **azure))["--request_url"] == "https://a.example"
+    azure |= {"REQUEST_URL": "https://b.example"}
+    assert flags(desk.told("sh", "run.sh", **azure))["--request_url"] == "https://b.example"
+
+
+@each_shell
+def test_a_provider_in_a_file_is_named_by_its_path_with_its_requests_beside_it(
+    desk: Desk, shell: str
+) -> None:
+    """Its path keeps its letters, and the door finds its faults."""
+    own = f"{desk.clone}/examples/own_provider.py:ExampleCloud"
+    made = flags(desk.told(shell, "run.sh", PROVIDER=own))
+    assert made["--provider"] == own
+    assert made["--requests_filepath"] == str(desk.example("own_provider.jsonl"))
+    assert "--request_url" not in made
+    ended = desk.run(shell, "run.sh", PROVIDER="My-Own.py:Class")
+    assert ended.returncode == 2
+    assert "there is no file My-Own.py" in ended.stderr
+
+
+@each_shell
+def test_the_list_of_providers_needs_nothing_else(desk: Desk, shell: str) -> None:
+    """P9: it says that a key is set, and not which."""
+    for flag in ("--list_providers", "--list-providers"):
+        ended = desk.run(shell, "run.sh", flag, DEEPSEEK_API_KEY=canary.KEY)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "DEEPSEEK_API_KEY (set)" in ended.stdout
+        assert canary.KEY not in ended.stdout
 
 
 @each_shell
@@ -371,6 +425,7 @@ LIMITS = ("--max_requests_per_minute", "--max_tokens_per_minute", "--max_concurr
         ("aliyun", [None, None]),
         ("azure", [None, None]),
         ("openai_compatible", [None, None]),
+        ("ollama", ["none", "none"]),
         ("deepinfra", ["none", "none"]),
         ("deepseek", ["none", "none"]),
         ("local", ["none", "none"]),
@@ -496,21 +551,43 @@ def test_a_python_that_cannot_make_environments_is_told_how_to_be_mended(
 
 # The examples.
 
+SPOKEN = {"/gpt", "/claude", *(f"/v1/{one}" for one in type(PROVIDERS[-1]).endpoints)}
+"""The paths of the local endpoint."""
+
+
+def base(provider: str, url: str) -> str:
+    return url if provider == "lab_gateway" else f"{url}/v1"
+
+
+def example_s_provider(example: Path) -> str:
+    """The one whose name the file's begins with; the user's own is in a file beside it."""
+    names = [one.name for one in PROVIDERS if example.stem.startswith(one.name)]
+    return max(names, key=len, default=f"{example.with_suffix('.py')}:ExampleCloud")
+
+
+def is_served(example: Path) -> bool:
+    name = example_s_provider(example)
+    address = preflight.service(PROVIDERS, name, base(name, "http://a.example")).address
+    requests = [read_line(*line) for line in enumerate(example.read_bytes().splitlines(), 1)]
+    return all(urlsplit(address.url(one)).path in SPOKEN for one in requests)
+
+
 SERVED = [
-    path for path in sorted((ROOT / "examples").glob("*.jsonl")) if "_native" not in path.stem
+    path
+    for path in sorted((ROOT / "examples").glob("*.jsonl"))
+    if not path.stem.endswith("_results") and "_native" not in path.stem and is_served(path)
 ]
 
 
 @pytest.mark.parametrize("example", SERVED, ids=lambda path: path.stem)
 async def test_every_example_is_answered(example: Path, tmp_path: Path) -> None:
     """They make sense to a server that reads them; native dialects it does not speak."""
-    names = [one.name for one in PROVIDERS if example.stem.startswith(one.name)]
-    name = max(names, key=len)
+    name = example_s_provider(example)
     async with serving(Settings()) as endpoint:
         summary = await door.process_api_requests_from_file(
             requests_filepath=str(example),
             save_filepath=str(tmp_path / "out.jsonl"),
-            request_url=endpoint.url if name == "lab_gateway" else endpoint.url + "/v1",
+            request_url=base(name, endpoint.url),
             api_key=USER,
             provider=name,
             max_requests_per_minute=None,

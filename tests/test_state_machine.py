@@ -81,7 +81,7 @@ def batch_id(line):
         content = content_id(json.loads(request.raw_body), None)
     else:
         content = content_id(request.body, request.metadata)
-    return f"batch_req_{content.hex()}"
+    return content.hex()
 
 
 class Model:
@@ -136,7 +136,7 @@ class Model:
     def key_of(self, row):
         """Text and metadata of the line that *row* is of."""
         if isinstance(row, dict):
-            return self._ids[row["id"]]
+            return self._ids[row["id"].removeprefix("batch_req_")[:32]]
         if isinstance(row[0], str):
             return row[0], NO_REQUEST
         return text_of(row[0]), json.dumps(row[2] if len(row) > 2 else None)

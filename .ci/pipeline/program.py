@@ -34,6 +34,17 @@ asyncio.run(
     )
 )
 
+# Again, by a service of the program's own, in a file of its own.
+asyncio.run(
+    process_api_requests_from_file(
+        requests_filepath=str(requests),
+        save_filepath="own_results.jsonl",
+        request_url=f"{url}/v1",
+        provider="own_cloud.py:OwnCloud",
+    )
+)
+assert len(Path("own_results.jsonl").read_text(encoding="utf-8").splitlines()) == len(bodies)
+
 rows = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
 assert len(rows) == len(bodies)
 assert all(row[1]["choices"] for row in rows)

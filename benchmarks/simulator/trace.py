@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.simulator.play import Client
 from benchmarks.simulator.service import Service
 from request_engine.budget import Budget
+from request_engine.targets import Targets
 
 _DEPTH = 2
 """How far into what a budget is made of: its gates, and their parts."""
@@ -39,13 +40,13 @@ class Trace:
 
 
 def _budget() -> Budget | None:
-    """The budget of a job that runs, which shows it to nobody: from the names in its own code."""
+    """The first budget of a job that runs, which it shows to nobody: from the names in its code."""
     for task in asyncio.all_tasks():
         waits: Any = task.get_coro()
         while (frame := getattr(waits, "cr_frame", None)) is not None:
             for value in frame.f_locals.values():
-                if isinstance(value, Budget):
-                    return value
+                if isinstance(value, Targets):
+                    return value.budgets[0]
             waits = waits.cr_await
     return None
 

@@ -119,9 +119,12 @@ def _responses(call: Call, number: str, mean_tokens: int) -> Answer:
         "incomplete_details": {"reason": "max_output_tokens"} if one.cut else None,
         "model": call.model,
         "output": [message],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
         "usage": {
             "input_tokens": call.prompt_tokens,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": one.tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": call.prompt_tokens + one.tokens,

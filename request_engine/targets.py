@@ -1,0 +1,217 @@
+"""Where requests may go: one place, or several that share the work.
+
+    room at several     the one with the fewest in flight, by weight
+    room nowhere        wait in one queue for the first that has some
+    paused, nobody there, out of money, key refused
+                        the others go on, and one request probes it from time to time
+
+Each place has a budget, or shares that of its account, and an attempt counts in the one it went to.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from request_engine.budget import Budget
+from request_engine.gate import Gate
+from request_engine.reservation import Reservation
+from request_engine.shares import Binding, Shares
+from request_engine.sizes import NO_TOKENS, Size
+from request_engine.target import Target
+
+
+class _Waiter:
+    __slots__ = ("future", "past", "size")
+
+    def __init__(
+        self, size: Size, past: Collection[Target], future: "asyncio.Future[Reservation]"
+    ) -> None:
+        self.size = size
+        self.past = past
+        self.future = future
+
+
+class Targets:
+    """All places that the requests of a run may go to, seen as one budget."""
+
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self.all = tuple(targets)
+        self.several = len(self.all) > 1
+        self.budgets: tuple[Budget, ...] = tuple(dict.fromkeys(one.budget for one in self.all))
+        self._weights = {
+            budget: sum(one.weight for one in self.all if one.budget is budget)
+            for budget in self.budgets
+        }
+        self._only = None if self.several else self.all[0]
+        self._waiting: deque[_Waiter] = deque()
+        self._serving = False
+        self._shares = Shares()
+        self._otherwise = Binding.FILE
+        if self.several:
+            for budget in self.budgets:
+                budget.on_room = self._serve
+
+    @property
+    def max_concurrent(self) -> int:
+        """Most that may ever be in flight."""
+        return sum(one.max_concurrent for one in self.budgets)
+
+    @property
+    def in_flight(self) -> int:
+        return sum(one.in_flight for one in self.budgets)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting) + sum(one.waiting for one in self.budgets)
+
+    @property
+    def held_by(self) -> str | None:
+        """Why nothing is admitted until `release`."""
+        return self.budgets[0].held_by
+
+    @property
+    def shares(self) -> Shares:
+        """What the time went into."""
+        return self._shares if self._only is None else self._only.budget.shares
+
+    @property
+    def binding(self) -> Binding:
+        """What the next request waits for."""
+        return self.shares.binding
+
+    @property
+    def paused_until(self) -> float:
+        """When the first pause ends, where all are paused."""
+        return min(one.pauses.until for one in self.budgets)
+
+    @property
+    def requests(self) -> list[Gate]:
+        return [one.requests for one in self.budgets]
+
+    @property
+    def tokens(self) -> list[Gate]:
+        return [one.tokens for one in self.budgets]
+
+    async def acquire(
+        self, size: Size, *, first: bool = False, past: Collection[Target] = ()
+    ) -> Reservation:
+        """Wait until one attempt of *size* may be sent somewhere, but not to those it is *past*.
+
+        *first*: before all who wait.
+        """
+        if self._only is not None:
+            reservation = await self._only.budget.acquire(size, first=first)
+            reservation.target = self._only
+            return reservation
+        waiter = _Waiter(size, past, asyncio.get_running_loop().create_future())
+        if first:
+            self._waiting.appendleft(waiter)
+        else:
+            self._waiting.append(waiter)
+        self._serve()
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            self._leave(waiter)
+            raise
+
+    def elsewhere(self, past: Collection[Target]) -> bool:
+        """Whether there is a place that may do what those could not."""
+        return any(one not in past and one.left is None for one in self.all)
+
+    def open_beside(self, target: Target) -> bool:
+        """Whether another place lets requests in."""
+        return any(
+            one.left is None and one.budget.pauses.began is None
+            for one in self.all
+            if one.budget is not target.budget
+        )
+
+    def nobody_asks(self, binding: Binding) -> None:
+        """While no attempt waits here, from now on it is *binding* that is waited for."""
+        if self._only is not None:
+            self._only.budget.nobody_asks(binding)
+            return
+        self._otherwise = binding
+        if not self._waiting:
+            self._shares.bind(_now(), binding)
+
+    def hold(self, reason: str) -> None:
+        """Admit nothing, for *reason*, until `release`."""
+        for budget in self.budgets:
+            budget.hold(reason)
+
+    def release(self) -> None:
+        """Admit again, if it was held."""
+        for budget in self.budgets:
+            budget.release()
+        self._serve()
+
+    def close(self) -> None:
+        """The run is over."""
+        for target in self.all:
+            if target.renewable is not None:
+                target.renewable.close()
+
+    def _serve(self) -> None:
+        """Give to whoever waits what there is room for, first come first served."""
+        if self._serving or not self._waiting:  # granting one may end a pause, and so come here
+            return
+        self._serving = True
+        try:
+            self._give()
+        finally:
+            self._serving = False
+
+    def _give(self) -> None:
+        kept = deque[_Waiter]()
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if waiter.future.done():  # cancelled, and about to leave by itself
+                continue
+            reservation = self._granted(waiter.size, waiter.past)
+            if reservation is not None:
+                waiter.future.set_result(reservation)
+                continue
+            kept.append(waiter)
+            if not waiter.past:  # those behind it have the same choice
+                break
+        self._waiting.extendleft(reversed(kept))
+        if not self._waiting:
+            self._shares.bind(_now(), self._otherwise)
+
+    def _granted(self, size: Size, past: Collection[Target]) -> Reservation | None:
+        """Of the places with room the one with the fewest in flight; None if none has any."""
+        for target in sorted(self.all, key=self._load):
+            if target in past:
+                continue
+            reservation = target.budget.acquire_now(size)
+            if reservation is not None:
+                target.granted += 1
+                reservation.target = target
+                return reservation
+        self._shares.bind(_now(), self._nearest())
+        return None
+
+    def _load(self, target: Target) -> tuple[float, float]:
+        budget = target.budget
+        return budget.in_flight / self._weights[budget], target.granted / target.weight
+
+    def _nearest(self) -> Binding:
+        """What is waited for: an open place's limits rather than a pause elsewhere."""
+        bindings = [one.binding for one in self.budgets]
+        pauses = (Binding.PAUSE, Binding.PROBE)
+        return next((one for one in bindings if one not in pauses), bindings[0])
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """Give up a place in the queue, or a reservation that was granted too late."""
+        if waiter.future.done() and not waiter.future.cancelled():
+            reservation = waiter.future.result()
+            reservation.target.budget.settle(reservation, NO_TOKENS, admitted=True)
+        elif waiter in self._waiting:
+            self._waiting.remove(waiter)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
