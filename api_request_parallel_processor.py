@@ -12,23 +12,26 @@ import importlib
 import importlib.util
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from request_engine.client import AsyncClient
     from request_engine.command_line import CommandLine
     from request_engine.summary import Summary
 
-__all__ = ["main", "process_api_requests_from_file"]
+__all__ = ["AsyncClient", "main", "process_api_requests_from_file"]
 
 PROG = "api_request_parallel_processor"
 COOKBOOK_URL = "https://api.openai.com/v1/embeddings"
+LIBRARY = {"AsyncClient": "request_engine.client"}
+"""Classes for requests in memory, imported where they are used."""
 
 REQUIRED, REPEATED = "required", "repeated"
 PARAMETERS = {"--model": "models", "--header": "headers"}
@@ -342,11 +345,22 @@ def find_providers() -> ModuleType:
     return module
 
 
-def __getattr__(name: str) -> type:
-    """The classes that one's own provider may derive from: OpenAICompatible, or a service's.
+@cache
+def _client(name: str) -> type:
+    """The class *name* of the library, which knows our services."""
+    found = getattr(importlib.import_module(LIBRARY[name]), name)
+    ours = {"providers": find_providers().PROVIDERS, "__doc__": found.__doc__}
+    return type(name, (found,), ours)
 
-    `from api_request_parallel_processor import OpenAICompatible` works however this is installed.
+
+def __getattr__(name: str) -> type:
+    """The classes of LIBRARY, and those that one's own provider may derive from.
+
+    `from api_request_parallel_processor import OpenAICompatible` works however this is installed,
+    and so does the class of any service.
     """
+    if name in LIBRARY:
+        return _client(name)
     if not name.startswith("_"):  # those are the import system's questions
         for one in find_providers().PROVIDERS:
             for found in type(one).__mro__[:-1]:
@@ -392,14 +406,6 @@ def command_line() -> "CommandLine":
     return line
 
 
-def fastest_loop() -> "Callable[[], AbstractEventLoop] | None":
-    """uvloop's event loop if it is installed (`pip install .[fast]`), else asyncio's own."""
-    if not importlib.util.find_spec("uvloop"):
-        return None
-    factory: Callable[[], AbstractEventLoop] = importlib.import_module("uvloop").new_event_loop
-    return factory
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command: run what *arguments* ask for and return the exit code."""
     from request_engine.command_line import undisturbed
@@ -417,6 +423,7 @@ def _run(arguments: Sequence[str]) -> int:
     import asyncio
 
     from request_engine.errors import BadInput, Stopped
+    from request_engine.loops import fastest_loop
     from request_engine.provider_table import show
 
     try:

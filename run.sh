@@ -105,6 +105,7 @@ need_url() { # NAME BASE_URL
     [ -z "$REQUEST_URL" ] && [ "$2" = - ] || return 0
     case $1 in
         azure) wanted='AZURE_OPENAI_ENDPOINT, as in AZURE_OPENAI_ENDPOINT=https://NAME.openai.azure.com' ;;
+        vertex) wanted='REQUEST_URL, as in https://HOST/v1/projects/PROJECT/locations/LOCATION' ;;
         lab_gateway) wanted='BNU_URL, as in BNU_URL=http://HOST:PORT/gpt' ;;
         *) wanted='REQUEST_URL, as in REQUEST_URL=http://localhost:8000/v1' ;;
     esac

@@ -25,10 +25,9 @@ class OpenRouter(OpenAICompatible):
     base_url = "https://openrouter.ai/api/v1"
     overruling = (("free-models-per-day", Kind.QUOTA),)  # until midnight, with a 429
     codes: ClassVar[Mapping[str, Kind]] = {
-        "authentication": Kind.AUTH,
         "refusal": Kind.CONTENT_FILTER,
         "image_not_found": Kind.BAD_REQUEST,
-        "not_found": Kind.MODEL_CONFIG,
+        # Inside a 200, whatever the words of the provider behind it.
         "provider_overloaded": Kind.TRANSIENT,
         "provider_unavailable": Kind.TRANSIENT,
         "server": Kind.TRANSIENT,

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypedDict
 
 from request_engine import amend, extra_headers, keys, logs, preflight, progress, proxies
 from request_engine.budget import Budget
-from request_engine.keys import RenewableKey
+from request_engine.keys import KeyCommand, RenewableKey
 from request_engine.provider import Provider
 from request_engine.records import Failure, Reply
 from request_engine.redaction import Redaction, secrets_in, secrets_in_headers
@@ -136,6 +136,23 @@ class Destination:
         )
         return not all(preflight.is_none(one) for one in limits)
 
+    @property
+    def account(self) -> Hashable:
+        """What those who share its limits have in common: the host and the key."""
+        if self.asked.account is not None:
+            return self.asked.account
+        parts, asked = self.service.parts, self.asked
+        key = asked.api_key or next(
+            (os.environ[one] for one in self.service.provider.key_variables if one in os.environ),
+            asked.api_key_command,
+        )
+        return self.service.provider.name, parts.scheme, parts.netloc, key
+
+    @property
+    def limits(self) -> Hashable:
+        """All that makes its budget what it is."""
+        return tuple(self._limits.values()), self.max_concurrent, self._spacing
+
     def budget(self, max_concurrent: int) -> Budget:
         """Its limits, with at most *max_concurrent* in flight."""
         profile = self.service.provider.profile
@@ -160,16 +177,7 @@ class Destination:
         *redaction* learns what must not be shown. *carrier* takes the place of a transport of its
         own, *timeouts* are that one's.
         """
-        service = self.service
-        needed = not secrets_in_headers(self._headers)
-        asked = (service.provider, service.parts, os.environ)
-        command = keys.command_for(
-            self.asked.api_key_command, self.asked.api_key, *asked, needed=needed
-        )
-        if command is not None:
-            self._key = await keys.printed_by(command)
-        else:
-            self._key = preflight.key(self.asked.api_key, *asked, needed=needed)
+        service, command = self.service, await self._find_key()
         redaction.add(self._key, *self._given, *secrets_in(self._proxy or ""))
         transport = carrier or Transport(
             self._identity(self._key),
@@ -218,6 +226,17 @@ class Destination:
             )
         if self._proxy is not None:
             log.info("through the proxy %s", proxies.without_credentials(self._proxy))
+
+    async def _find_key(self) -> KeyCommand | None:
+        """Find the key; what prints the next one if it is renewed."""
+        needed = not secrets_in_headers(self._headers)
+        given, where = self.asked, (self.service.provider, self.service.parts, os.environ)
+        command = keys.command_for(given.api_key_command, given.api_key, *where, needed=needed)
+        if command is not None:
+            self._key = await keys.printed_by(command)
+        else:
+            self._key = preflight.key(given.api_key, *where, needed=needed)
+        return command
 
     def _identity(self, key: str | None) -> dict[str, str]:
         """The headers of every request that goes there."""

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from request_engine import own_provider
 from request_engine.provider import Profile, Provider
@@ -67,12 +68,17 @@ def _facts(provider: Provider, environ: Mapping[str, str]) -> dict[str, str]:
         keys.append(f"what `{provider.key_command}` prints")
     return {
         "provider": provider.name + also,
-        "hosts": ", ".join(hosts) or "any",
+        "hosts": ", ".join(hosts) or _usual_host(provider),
         "key": " or ".join(keys) or "--api_key",
         "endpoints": ", ".join(dict.fromkeys(provider.endpoints)) or "any",
         "limits": _limits(provider) or "found out",
         "embeddings": f"{cap} texts a request" if cap else "no cap known",
     }
+
+
+def _usual_host(provider: Provider) -> str:
+    """Of one that may be anywhere."""
+    return f"{urlsplit(provider.base_url).netloc} or any" if provider.base_url else "any"
 
 
 def _limits(provider: Provider) -> str:

@@ -125,6 +125,25 @@ class Tally:
         )
         cause.count += 1
 
+    def add(self, other: "Tally") -> None:
+        """Count what *other* has counted as well, but for its causes."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+_SUMS = (
+    "succeeded",
+    "failed",
+    "attempts",
+    "refusals",
+    "prompt_tokens",
+    "completion_tokens",
+    "maybe_billed",
+    "maybe_billed_tokens",
+    "abandoned",
+    "hopeless",
+)
+
 
 def alike(failure: Failure) -> Alike:
     """What *failure* has in common with others of the same cause."""

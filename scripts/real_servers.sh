@@ -29,7 +29,8 @@ build_llama_server() {
         -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DLLAMA_OPENSSL=OFF \
         -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_APP=OFF \
         -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF &&
-        cmake --build "$work/build" --target llama-server --parallel >>"$work/log" 2>&1 ||
+        cmake --build "$work/build" --target llama-server >>"$work/log" 2>&1 \
+            --parallel "$(getconf _NPROCESSORS_ONLN)" ||
         give_up "llama.cpp could not be built, see $work/log"
     cp "$work/build/bin/llama-server" "$servers/llama-server"
     rm -rf "$work"

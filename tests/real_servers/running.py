@@ -87,10 +87,15 @@ class Run:
         try:
             self.said += self._process.communicate(timeout=within)[1] or ""
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self.said += self._process.communicate()[1] or ""
+            self.end()
             raise AssertionError(f"it takes longer than {within:.0f} s: {self.said}") from None
         return self._process.returncode
+
+    def end(self) -> None:
+        """Kill it, if it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self.said += self._process.communicate()[1] or ""
 
     @property
     def rows(self) -> list[list[Any]]:

@@ -16,17 +16,20 @@ def runs(litellm, tmp_path_factory):
     """Runs of 500 lines that take up to two minutes each, all at once."""
     folder = tmp_path_factory.mktemp("runs")
 
-    def started(name, *flags, model="plain", key="open", **more):
-        return Run(folder / name, litellm.url, chats(LINES, model, **more), *flags, key=key)
+    def started(name, *flags, model="plain", key="open"):
+        return Run(folder / name, litellm.url, chats(LINES, model), *flags, key=key)
 
-    # A little less than the key's 300: on a busy machine requests arrive less evenly than they leave.
+    # Of the key's 300: on a busy machine requests arrive less evenly than they leave.
     told = ("--max_requests_per_minute", "280", "--max_tokens_per_minute", "none")
     none = ("--max_requests_per_minute", "none", "--max_tokens_per_minute", "none")
-    return SimpleNamespace(
+    runs = SimpleNamespace(
         learned=started("learned", *ONE_ATTEMPT, key="requests"),
         told=started("told", *ONE_ATTEMPT, *told, key="told"),
         tokens=started("tokens", *ONE_ATTEMPT, *none, "--stream", model="few-tokens"),
     )
+    yield runs
+    for run in vars(runs).values():
+        run.end()
 
 
 def test_500_lines_are_answered_under_a_key_s_limit_of_requests_that_is_learned(runs):

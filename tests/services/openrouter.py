@@ -94,6 +94,10 @@ SERVICE = Service(
     refusals=(
         *(refused(code, routed(code, kind), what) for code, kind, what in TYPES),
         *(refused(200, routed(code, kind), what) for code, kind, what in TYPES),
+        *(
+            refused(200, routed(code, kind, "Incorrect API key provided"), TRANSIENT)
+            for code, kind in ((502, "provider_unavailable"), (500, "server"), (504, "timeout"))
+        ),
         refused(400, error(400), BAD_REQUEST),
         refused(401, error(401, "No auth credentials found"), AUTH),
         refused(402, error(402, "Insufficient credits"), QUOTA),
