@@ -49,7 +49,7 @@ PREPARED_PYTHON=${PREPARED_PYTHON-}                 # a Python that has requirem
 
 set_limits() { # NAME, and none where the service limits only what is in flight
     case $1/$2 in
-        deepinfra/* | deepseek/* | local/* | */none)
+        deepinfra/* | local/* | */none)
             : "${MAX_REQUESTS_PER_MINUTE:=none}"
             : "${MAX_TOKENS_PER_MINUTE:=none}"
             ;;

@@ -107,6 +107,8 @@ class _Choice:
                     self._fields.setdefault("message", None)
                     if isinstance(value, dict):
                         self._take_delta(value, said)
+                case "text" if "delta" in choice:
+                    pass  # some services say every word twice
                 case "text" | "logprobs":
                     grow(self._fields, {name: value}, said if name == "text" else [])
                 case "finish_reason":

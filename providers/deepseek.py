@@ -1,7 +1,7 @@
 """DeepSeek: https://api-docs.deepseek.com"""
 
 from request_engine.provider import Profile
-from request_engine.records import Kind
+from request_engine.records import Kind, Limit
 
 from .openai_compatible import OpenAICompatible
 
@@ -14,6 +14,7 @@ class DeepSeek(OpenAICompatible):
     key_variables = ("DEEPSEEK_API_KEY",)
     base_url = "https://api.deepseek.com"
     profile = Profile(max_concurrent=500)
+    only_limit = Limit.CONCURRENCY
     finish_reasons = {
         **OpenAICompatible.finish_reasons,
         "insufficient_system_resource": Kind.TRANSIENT,

@@ -1,22 +1,34 @@
 """The engine: it reads, budgets, sends, judges and writes. Files in the order of a request's path:
 
     job               check what the user gave and join the pieces
-    requests_file     bytes -> raw_lines -> lines: what one line is -> records.Request
-    survey            what is done already? -> journal, results_file, lock, earlier, scan, identity
-    intake            a batch ahead: what will each cost? -> counting, tokens, encodings
+    destination       where to, and with which key and limits -> preflight, endpoints_file,
+                      own_provider, proxies, extra_headers, keys
+    requests_file     bytes -> raw_lines -> lines: what one line is -> records.Request; custom_ids
+    survey            what is done already? -> announce, journal, results_file, lock, earlier,
+                      scan, identity
+    intake            a batch ahead: what will each cost? -> counting, token_counts, tokens,
+                      image_tokens, encodings
+    targets           a target of one or several that has room -> target, budget
     budget            may it go now? -> gate: allowance (limits given), pace (limits found);
                       window: how many in flight; pause: when nobody is let in;
-                      sizes, charges: what an attempt takes; shares: what was waited for
-    send              attempts -> address, provider, judgement, refusals, limit_headers,
+                      reservation, sizes, charges: what an attempt takes;
+                      shares: what was waited for
+    send              attempts -> amend, address, provider, judgement, refusals, limit_headers,
                       retry_after, backoff
     transport         bytes there and back -> ready_post, connections, deadlines, suspension,
                       network_errors; event_stream, runaway: replies that come event by event
-    run               all of them at once; stopping: when to end early
+    run               all of them at once; stopping, signals: when to end early
     disk              rows -> journal -> rows, results_file
-    tally             what was done -> progress, summary
+    tally             what was done -> spread, progress, summary, durations
 
-and beside the path: preflight and command_line (what a user can get wrong), splice (JSON without
-re-spelling), redaction (no key in any text), local_endpoint (a service to rehearse against).
+beside the path: command_line, logs and errors (what a user gives and sees), splice (JSON without
+re-spelling), redaction (no key in any text), children, timers, loops, garbage and descriptors (the
+machine), seen (names that were there already), pack_ranks (the tokenizer's data).
+
+    client            requests in memory -> asking, session, background, result
+    make_requests     a table -> tables, templates, request_maker -> whole_file
+    provider_table    what is known of each service
+    local_endpoint    a service to rehearse against
 """
 
 from request_engine.errors import BadInput, Stopped

@@ -125,7 +125,7 @@ def kind_of(
     told = (
         _by_words(words, (*overruling, *OVERRULING))
         or _by_codes(error.codes, (codes, CODES))
-        or (_by_words(words, (*phrases, *PHRASES)) if status < 500 else None)
+        or (_by_words(words, (*phrases, *PHRASES)) if (error.status or status) < 500 else None)
     )
     if told is not None:
         return told
@@ -192,6 +192,7 @@ def _stated(error: Any, payload: dict[str, Any]) -> ServiceError:
     codes = _words(
         inner.get("code") if isinstance(inner, dict) else None,
         meta.get("error_type") if isinstance(meta, dict) else None,
+        error.get("error_type") or payload.get("error_type"),
         error.get("code"),
         error.get("type"),
         error.get("status"),

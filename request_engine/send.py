@@ -31,7 +31,7 @@ from request_engine.records import (
 )
 from request_engine.reservation import Reservation
 from request_engine.sizes import NO_TOKENS, Size
-from request_engine.stopping import Stopping, why
+from request_engine.stopping import Stopping
 from request_engine.tally import Tally
 from request_engine.target import Target
 from request_engine.targets import Targets
@@ -83,7 +83,7 @@ class Sender:
             key = target.api_key
             if target.renewable is not None:
                 if target.renewable.refused:
-                    reservation = await self._later(size, reservation)
+                    reservation = await self._later(size, reservation, past)
                     continue
                 key = target.renewable.current()
             outcome = await self._attempt(request, reservation, refused, key)
@@ -112,14 +112,18 @@ class Sender:
                 first = 0 < refused <= MOST_FIRST
                 reservation = await self._targets.acquire(size, first=first, past=past)
 
-    async def _later(self, size: Size, reservation: Reservation) -> Reservation:
-        """A reservation in the place of this one, once there is a key that is of use."""
-        target = reservation.target
-        assert target.renewable is not None
-        target.budget.settle(reservation, NO_TOKENS, admitted=True)
+    async def _later(self, size: Size, reservation: Reservation, past: list[Target]) -> Reservation:
+        """A reservation in the place of this one, once there is a key that is of use.
+
+        Or sooner at another place: one whose key is being renewed is not asked.
+        """
+        renewable = reservation.target.renewable
+        assert renewable is not None
+        self._targets.give_back(reservation)
         with self._stopping.resting():
-            await target.renewable.replaced(target.renewable.current())
-            return await self._targets.acquire(size)
+            if not self._targets.several:
+                await renewable.replaced(renewable.current())
+            return await self._targets.acquire(size, past=past)
 
     async def _renewed(self, target: Target, refused: str | None) -> bool:
         """Whether there is another key than the one that was *refused*."""
@@ -131,6 +135,8 @@ class Sender:
     def _for_others(self, target: Target, failure: Failure, past: list[Target]) -> bool:
         """Whether another place may do what *target* could not, so that no attempt is used."""
         if failure.kind in HOPELESS:
+            if target.renewable is not None and failure.status == _UNAUTHORIZED:
+                self._judge(target, failure)  # only now: there is no other key
             past.append(target)
             return self._targets.elsewhere(past)
         return not failure.sent and self._targets.open_beside(target)
@@ -180,20 +186,33 @@ class Sender:
         """
         target = reservation.target
         if self._targets.several:
-            target.judge(outcome)
-            if isinstance(outcome, Failure) and outcome is target.left:
-                self._leave(target, reservation, outcome)
+            target.in_flight -= 1
+            if self._is_left(target, outcome):
                 return True
         if not _is_kept_out(outcome):
             return False
         self._pause(target, request, reservation, outcome, times)
         return True
 
-    def _leave(self, target: Target, reservation: Reservation, failure: Failure) -> None:
-        """Nothing but a probe is sent there any more; the run ends when that is so of all."""
-        target.budget.pause(reservation, LEFT_FOR, refused=False)
+    def _is_left(self, target: Target, outcome: Outcome) -> bool:
+        """Whether nothing but a probe is sent to *target* from now on, or still."""
+        if isinstance(outcome, Failure):
+            if outcome.status == _UNAUTHORIZED and target.renewable is not None:
+                return False  # another key may do
+            if not outcome.sent and self._targets.is_one_of_an_account(target):
+                self._targets.leave(target, outcome, backoff(target.left_in_a_row + 1))
+                return True
+        return self._judge(target, outcome)
+
+    def _judge(self, target: Target, outcome: Outcome) -> bool:
+        """Leave *target* if it refuses whatever it is asked; the run ends when all are left so."""
+        hopeless = target.judge(outcome)
+        if isinstance(outcome, Success) or not (hopeless or target.left):
+            return False
+        self._targets.leave(target, outcome if hopeless else target.left or outcome, LEFT_FOR)
         if not self._targets.elsewhere(()):
-            self._stopping.stop(why(failure))
+            self._stopping.stop(self._targets.why_none_is_left())
+        return hopeless
 
     def _pause(
         self,
@@ -211,9 +230,14 @@ class Sender:
         target.budget.pause(
             reservation, failure.wait, failure.limit, refused=refused, requested=requested
         )
-        if not (self._targets.several and self._targets.open_beside(target)):
-            in_a_row = target.budget.pauses.in_a_row
-            self._stopping.kept_out(self._now(), request.number, failure, in_a_row)
+        in_a_row = target.budget.pauses.in_a_row
+        if self._targets.several:
+            target.trouble = failure
+            if self._targets.open_beside(target):
+                return
+            failure = replace(failure, wait=self._targets.least_wait())
+            in_a_row = self._targets.tried_in_vain()
+        self._stopping.kept_out(self._now(), request.number, failure, in_a_row)
 
     def _settle(self, reservation: Reservation, outcome: Outcome, *, kept_out: bool) -> None:
         """Correct what was reserved by what was used, where that is known; learn from it."""

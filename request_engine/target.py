@@ -10,9 +10,11 @@ from request_engine.keys import RenewableKey
 from request_engine.provider import Provider
 from request_engine.records import HOPELESS, Failure, Kind, Outcome, Reply, Success
 from request_engine.redaction import Redaction
-from request_engine.stopping import FEW
+from request_engine.stopping import FEW, why
 
 Post = Callable[[str, bytes], Awaitable[Reply | Failure]]
+
+_NOW, _NEVER = float("-inf"), float("inf")
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -35,24 +37,77 @@ class Target:
     weight: float = 1.0
     """How much of the work it gets beside others that have room as well."""
     granted: int = field(default=0, init=False)
-    """Attempts that were sent here."""
+    """Attempts that were sent here. Like all below, counted only where there are several."""
+    in_flight: int = field(default=0, init=False)
     answered: int = field(default=0, init=False)
+    trouble: Failure | None = field(default=None, init=False)
+    """Why it was last paused."""
     left: Failure | None = field(default=None, init=False)
     """Why nothing but a probe is sent here, where others can do the work."""
+    back_at: float = field(default=_NOW, init=False)
+    """When the next probe may go, by the loop's clock; never while one is on its way."""
+    left_in_a_row: int = field(default=0, init=False)
+    """How often it was left since it last answered."""
     _hopeless: int = field(default=0, init=False)
 
     def __repr__(self) -> str:
         return f"<Target {self.name or self.provider.name}>"
 
-    def judge(self, outcome: Outcome) -> None:
-        """Leave it when a few requests in a row met here what every other would meet."""
+    @property
+    def gone(self) -> bool:
+        """Whether it refuses whatever it is asked."""
+        return self.left is not None and self.left.kind in HOPELESS
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether requests go here, as far as the limits let them."""
+        return self.left is None and self.budget.pauses.began is None
+
+    def may_be_asked(self, now: float) -> bool:
+        """Whether the next request may go here, be it as a probe."""
+        if self.renewable is not None and self.renewable.refused:
+            return False
+        return self.left is None or now >= self.back_at
+
+    def grant(self) -> None:
+        """One more attempt is sent here."""
+        self.granted += 1
+        self.in_flight += 1
+        if self.left is not None:
+            self.back_at = _NEVER
+
+    def judge(self, outcome: Outcome) -> bool:
+        """Whether it is to be left: a few requests in a row met what every other would meet."""
         if isinstance(outcome, Success):
             self.answered += 1
-            self._hopeless, self.left = 0, None
+            self._hopeless = self.left_in_a_row = 0
+            self.left = None
         elif outcome.kind in HOPELESS:
             # Where anything was ever answered, an unknown model is the line's own.
             self._hopeless += not (outcome.kind is Kind.MODEL_CONFIG and self.answered)
-            if self._hopeless >= FEW:
-                self.left = outcome
+            return self._hopeless >= FEW
         else:
             self._hopeless = 0
+        return False
+
+    def leave(self, failure: Failure, back_at: float) -> None:
+        """Send nothing but a probe here, and that from *back_at* on."""
+        self.left, self.back_at = failure, back_at
+        self.left_in_a_row += 1
+
+    def told(self, now: float) -> str:
+        """Its state in words, without its name."""
+        pauses = self.budget.pauses
+        if self.left is not None:
+            again = f", tried again in {self.back_at - now:.0f} s" if now < self.back_at else ""
+            if self.back_at == _NEVER:
+                again = ", being tried again"
+            reason = why(self.left) if self.gone else self.left.message
+            return f"left{again} ({reason})"
+        if self.renewable is not None and self.renewable.refused:
+            return "waits for another key"
+        if pauses.began is None or self.trouble is None:
+            return "open"
+        paused = f"paused for {pauses.until - now:.0f} s" if now < pauses.until else "being probed"
+        refused = "refused for speed: " if self.trouble.sent else ""
+        return f"{paused} ({refused}{self.trouble.message})"

@@ -4,8 +4,10 @@
     room nowhere        wait in one queue for the first that has some
     paused, nobody there, out of money, key refused
                         the others go on, and one request probes it from time to time
+    its key is renewed  the others go on
 
 Each place has a budget, or shares that of its account, and an attempt counts in the one it went to.
+Those that are alone in their budget pause with it; one that shares it is left alone.
 """
 
 import asyncio
@@ -14,10 +16,14 @@ from collections.abc import Collection, Sequence
 
 from request_engine.budget import Budget
 from request_engine.gate import Gate
+from request_engine.records import Failure
 from request_engine.reservation import Reservation
 from request_engine.shares import Binding, Shares
 from request_engine.sizes import NO_TOKENS, Size
+from request_engine.stopping import why
 from request_engine.target import Target
+
+_NEVER = float("inf")
 
 
 class _Waiter:
@@ -45,6 +51,8 @@ class Targets:
         self._only = None if self.several else self.all[0]
         self._waiting: deque[_Waiter] = deque()
         self._serving = False
+        self._timer: asyncio.TimerHandle | None = None
+        """For the next place that was left and may be probed."""
         self._shares = Shares()
         self._otherwise = Binding.FILE
         if self.several:
@@ -116,17 +124,49 @@ class Targets:
             self._leave(waiter)
             raise
 
+    def give_back(self, reservation: Reservation) -> None:
+        """End a reservation with which nothing was sent."""
+        target = reservation.target
+        target.budget.settle(reservation, NO_TOKENS, admitted=True)
+        if self.several:
+            target.in_flight -= 1
+            target.back_at = _now()  # if it was a probe, then the next one is
+
     def elsewhere(self, past: Collection[Target]) -> bool:
         """Whether there is a place that may do what those could not."""
-        return any(one not in past and one.left is None for one in self.all)
+        return any(one not in past and not one.gone for one in self.all)
 
     def open_beside(self, target: Target) -> bool:
         """Whether another place lets requests in."""
+        return any(one.lets_in for one in self.all if one is not target)
+
+    def is_one_of_an_account(self, target: Target) -> bool:
+        """Whether others of its account go on without it."""
         return any(
-            one.left is None and one.budget.pauses.began is None
+            one.budget is target.budget and one.left is None
             for one in self.all
-            if one.budget is not target.budget
+            if one is not target
         )
+
+    def leave(self, target: Target, failure: Failure, seconds: float) -> None:
+        """Nothing but a probe is sent there for so many *seconds*, and then one."""
+        target.leave(failure, _now() + seconds)
+        self._look_again()
+
+    def least_wait(self) -> float:
+        """Seconds until the first place may be asked, where all are paused or left."""
+        now = _now()
+        return max(0.0, min(max(one.budget.pauses.until, one.back_at) for one in self.all) - now)
+
+    def tried_in_vain(self) -> int:
+        """Pauses in a row at the place that had the fewest; 0 where one refuses for speed."""
+        pauses = [one.budget.pauses for one in self.all if not one.gone]
+        return min((0 if one.refused else one.in_a_row for one in pauses), default=0)
+
+    def why_none_is_left(self) -> str:
+        """What every place says, once all are gone."""
+        told = [f"{one.name}: {why(one.left)}" for one in self.all if one.left is not None]
+        return f"no endpoint is left; {'; '.join(told)}"
 
     def nobody_asks(self, binding: Binding) -> None:
         """While no attempt waits here, from now on it is *binding* that is waited for."""
@@ -150,6 +190,8 @@ class Targets:
 
     def close(self) -> None:
         """The run is over."""
+        if self._timer is not None:
+            self._timer.cancel()
         for target in self.all:
             if target.renewable is not None:
                 target.renewable.close()
@@ -166,16 +208,21 @@ class Targets:
 
     def _give(self) -> None:
         kept = deque[_Waiter]()
+        in_vain: list[Collection[Target]] = []
         while self._waiting:
             waiter = self._waiting.popleft()
             if waiter.future.done():  # cancelled, and about to leave by itself
+                continue
+            if any(past == waiter.past for past in in_vain):  # the same choice as one before it
+                kept.append(waiter)
                 continue
             reservation = self._granted(waiter.size, waiter.past)
             if reservation is not None:
                 waiter.future.set_result(reservation)
                 continue
             kept.append(waiter)
-            if not waiter.past:  # those behind it have the same choice
+            in_vain.append(waiter.past)
+            if not waiter.past:  # those behind it have no other choice
                 break
         self._waiting.extendleft(reversed(kept))
         if not self._waiting:
@@ -183,15 +230,16 @@ class Targets:
 
     def _granted(self, size: Size, past: Collection[Target]) -> Reservation | None:
         """Of the places with room the one with the fewest in flight; None if none has any."""
+        now = _now()
         for target in sorted(self.all, key=self._load):
-            if target in past:
+            if target in past or not target.may_be_asked(now):
                 continue
             reservation = target.budget.acquire_now(size)
             if reservation is not None:
-                target.granted += 1
+                target.grant()
                 reservation.target = target
                 return reservation
-        self._shares.bind(_now(), self._nearest())
+        self._shares.bind(now, self._nearest())
         return None
 
     def _load(self, target: Target) -> tuple[float, float]:
@@ -204,11 +252,21 @@ class Targets:
         pauses = (Binding.PAUSE, Binding.PROBE)
         return next((one for one in bindings if one not in pauses), bindings[0])
 
+    def _look_again(self) -> None:
+        """Serve who waits, and once more when the next of those that were left may be probed."""
+        self._serve()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = _now()
+        at = min((one.back_at for one in self.all if one.left and one.back_at > now), default=_NEVER)
+        if at < _NEVER:
+            self._timer = asyncio.get_running_loop().call_at(at, self._look_again)
+
     def _leave(self, waiter: _Waiter) -> None:
         """Give up a place in the queue, or a reservation that was granted too late."""
         if waiter.future.done() and not waiter.future.cancelled():
-            reservation = waiter.future.result()
-            reservation.target.budget.settle(reservation, NO_TOKENS, admitted=True)
+            self.give_back(waiter.future.result())
         elif waiter in self._waiting:
             self._waiting.remove(waiter)
 

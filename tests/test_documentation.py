@@ -4,6 +4,7 @@ import argparse
 import importlib
 import math
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from api_request_parallel_processor import command_line, find_providers
 from benchmarks.pictures import PICTURES
-from request_engine import judgement, preflight
+from request_engine import endpoints_file, judgement, make_requests, preflight
+from request_engine.destination import Asked
 from request_engine.encodings import ENCODING_NAMES
 from request_engine.lines import read_line
 from request_engine.local_endpoint.flags import _parser as local_endpoint_flags
@@ -23,8 +25,10 @@ from request_engine.shares import SHORT
 ROOT = Path(__file__).resolve().parent.parent
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 READMES = (ENGLISH, CHINESE)
+PAGES = ("docs/providers.md", "docs/providers.zh-CN.md")
+TWINS = (READMES, PAGES)
 FAILURES, FAULTS, LIMITS = "docs/failures.md", "docs/faults.md", "docs/limits.md"
-DOCUMENTS = (*READMES, "CHANGELOG.md", FAILURES, FAULTS, LIMITS)
+DOCUMENTS = (*READMES, *PAGES, "CHANGELOG.md", FAILURES, FAULTS, LIMITS)
 CONTROLLER = [
     "allowance",
     "backoff",
@@ -70,6 +74,17 @@ def tables(document: str) -> list[list[list[str]]]:
     return [[table[0], *table[2:]] for table in found if table]
 
 
+def table_of(document: str, *headings: str) -> list[list[str]]:
+    """The rows of the table whose first column has one of *headings*, in either language."""
+    [table] = [one for one in tables(document) if one[0][0] in headings]
+    return table[1:]
+
+
+def literals(*cells: str) -> list[str]:
+    """What stands between backticks."""
+    return re.findall(r"`([^`]*)`", " ".join(cells))
+
+
 def rows_of(document: str) -> dict[str, list[str]]:
     """Every table row by its first cell."""
     return {row[0]: row for table in tables(document) for row in table}
@@ -110,8 +125,8 @@ def test_no_flag_stands_in_the_table_that_does_not_exist(readme: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_flag_named_anywhere_exists(document: str) -> None:
-    """No document speaks of a flag that neither the door nor the local endpoint has."""
-    parsers = (command_line(), local_endpoint_flags())
+    """No document speaks of a flag that no command has."""
+    parsers = (command_line(), local_endpoint_flags(), make_requests.command_line())
     known = {flag for one in parsers for action in one._actions for flag in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z]\w+", text_of(document))) <= known
 
@@ -133,39 +148,74 @@ def test_every_test_named_after_a_fault_is_on_the_page() -> None:
     assert set(re.findall(r"def (test_fault_\w+)\(", tests)) <= named
 
 
-def test_both_readmes_have_the_same_shape() -> None:
+@pytest.mark.parametrize(("english", "chinese"), TWINS)
+def test_both_languages_have_the_same_shape(english: str, chinese: str) -> None:
     """Headings, tables with their rows, and code blocks correspond one to one."""
 
-    def shape(readme: str) -> dict[str, object]:
-        plain = prose(readme)
+    def shape(document: str) -> dict[str, object]:
+        plain = prose(document)
         return {
             "headings": [len(one) for one in re.findall(r"^(#+) ", plain, re.MULTILINE)],
-            "tables": [[len(row) for row in table] for table in tables(readme)],
-            "code": [language for language, _ in fence.findall(text_of(readme))],
+            "tables": [[len(row) for row in table] for table in tables(document)],
+            "code": [language for language, _ in fence.findall(text_of(document))],
             "items": len(re.findall(r"^(?:-|\d+\.) ", plain, re.MULTILINE)),
             "bold": len(re.findall(r"^\*\*", plain, re.MULTILINE)),
         }
 
-    assert shape(CHINESE) == shape(ENGLISH)
+    assert shape(chinese) == shape(english)
 
 
-def test_both_readmes_show_the_same_code() -> None:
+@pytest.mark.parametrize(("english", "chinese"), TWINS)
+def test_both_languages_show_the_same_code(english: str, chinese: str) -> None:
     """Commands and examples are not translated; only the drawing of the path is."""
 
-    def code(readme: str) -> list[str]:
-        return [block for language, block in fence.findall(text_of(readme)) if language != "text"]
+    def code(document: str) -> list[str]:
+        return [block for language, block in fence.findall(text_of(document)) if language != "text"]
 
-    assert code(CHINESE) == code(ENGLISH)
+    assert code(chinese) == code(english)
+
+
+@pytest.mark.parametrize(("english", "chinese"), TWINS)
+def test_both_languages_name_the_same_things_in_every_table(english: str, chinese: str) -> None:
+    """What stands between backticks is the same, cell by cell."""
+
+    def named(document: str) -> list[list[list[str]]]:
+        return [[sorted(literals(cell)) for cell in row] for one in tables(document) for row in one]
+
+    assert named(chinese) == named(english)
+
+
+@pytest.mark.parametrize("document", [*READMES, *PAGES])
+def test_the_providers_are_those_of_the_tuple_in_its_order(document: str) -> None:
+    """By the name that comes first in their row."""
+    rows = table_of(document, "name", "名称", "name (other names)", "名称（别名）")
+    assert [literals(row[0])[0] for row in rows] == [one.name for one in PROVIDERS]
 
 
 @pytest.mark.parametrize("readme", READMES)
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
-def test_every_provider_has_a_row_with_its_facts(provider, readme: str) -> None:
+def test_every_provider_has_a_row_with_where_it_is_and_its_key(provider, readme: str) -> None:
+    """Its hosts, or where it is looked for if it has none; and the first variable of its key."""
+    row = next(row for row in table_of(readme, "name", "名称") if row[0] == f"`{provider.name}`")
+    where = set(provider.hosts) or {provider.base_url} - {None}
+    assert where | {provider.key_variables[0]} <= set(literals(*row))
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+def test_every_provider_has_a_row_with_all_its_facts(provider, page: str) -> None:
     """Name, other names, hosts, key variables and base URL are those of the class."""
-    row = next(cells for cells in rows_of(readme).values() if f"`{provider.name}`" in cells[0])
-    told = set(re.findall(r"`([^`]*)`", " ".join(row)))
-    facts = {provider.name, *provider.aliases, *provider.hosts, *provider.key_variables}
-    assert facts | ({provider.base_url} if provider.base_url else set()) <= told
+    rows = table_of(page, "name (other names)", "名称（别名）")
+    name, hosts, keys, url, notes = next(
+        row for row in rows if literals(row[0])[0] == provider.name
+    )
+    assert literals(name) == [provider.name, *provider.aliases]
+    assert set(provider.hosts) <= set(literals(hosts))
+    assert literals(keys)[: len(provider.key_variables)] == [*provider.key_variables]
+    assert literals(url) == [provider.base_url or "--request_url"]
+    told = {int(one) for one in re.findall(r"(?<![\w.])\d+(?!\w)", re.sub("`.*?`", "", notes))}
+    profile = provider.profile
+    assert {profile.max_concurrent, profile.inputs_per_request} - {None} <= told
 
 
 @pytest.mark.parametrize("document", [*READMES, FAILURES])
@@ -196,20 +246,49 @@ def test_every_encoding_is_named(readme: str) -> None:
 
 @pytest.mark.parametrize("readme", READMES)
 def test_the_example_of_a_provider_is_one(readme: str) -> None:
-    """Ten lines of code, chosen by its host, that judge replies; and the tuple as it is."""
+    """Ten lines of code, chosen by its host, that judge replies."""
     blocks = [block for _, block in fence.findall(text_of(readme))]
     [example] = [block for block in blocks if "(OpenAICompatible)" in block]
-    made: dict[str, Any] = {"__name__": "providers.example_cloud", "__package__": "providers"}
+    made: dict[str, Any] = {"__name__": "example_cloud"}
     exec(compile(example, "example_cloud.py", "exec"), made)
     added = (*PROVIDERS[:-1], made["ExampleCloud"](), PROVIDERS[-1])
     chosen = preflight.service(added, None, "https://api.example.com/v1/chat/completions")
     reply = Reply(200, {}, b'{"choices": [{"message": {"content": "hi"}}]}')
-    registry = text_of("providers/__init__.py")
 
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     assert chosen.provider.name == "example_cloud"
     assert isinstance(chosen.provider.read(reply), Success)
-    assert registry[registry.index("PROVIDERS: tuple") :] in blocks
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_tuple_is_shown_as_it_is(page: str) -> None:
+    """But for what is left out, and for the example that is put in."""
+    [shown] = [block for _, block in fence.findall(text_of(page)) if "PROVIDERS: tuple" in block]
+    before, _, after = shown[shown.index("PROVIDERS: tuple") :].partition("    ...,\n")
+    registry = text_of("providers/__init__.py")
+    tuple_itself = registry[registry.index("PROVIDERS: tuple") :]
+    assert tuple_itself.startswith(before)
+    assert tuple_itself.endswith(after.replace("    ExampleCloud(),\n", ""))
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_every_key_of_an_endpoint_stands_in_the_table(readme: str) -> None:
+    """And none that the file may not have."""
+    told = [key for row in table_of(readme, "key", "键") for key in literals(row[0])]
+    assert sorted(told) == sorted(endpoints_file._FIELDS)
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_the_examples_of_endpoints_are_what_the_engine_reads(readme, tmp_path, monkeypatch) -> None:
+    """Each names places that make sense, to providers that are there."""
+    examples = [block for language, block in fence.findall(text_of(readme)) if language == "toml"]
+    assert len(examples) == 2
+    for example in examples:
+        for one in tomllib.loads(example)["endpoint"]:
+            monkeypatch.setenv(one.get("key_variable", "UNUSED"), "sk-test")
+        path = tmp_path / "endpoints.toml"
+        path.write_text(example, encoding="utf-8")
+        assert len(endpoints_file.read(str(path), Asked(), PROVIDERS)) > 1
 
 
 def test_the_shared_tables_of_failures_are_those_of_the_code() -> None:
@@ -224,9 +303,8 @@ def test_the_shared_tables_of_failures_are_those_of_the_code() -> None:
     assert {(what, str(kind)) for what, kind in shared} <= kinds_told(FAILURES)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
-def test_a_provider_s_own_table_is_that_of_its_class(provider) -> None:
-    """docs/failures.md names what a provider judges differently."""
+def own_verdicts(provider) -> set[tuple[str, str]]:
+    """(what, kind) of all that the class says by itself."""
     shared = type(PROVIDERS[-1]).finish_reasons.items()
     own = (
         *provider.codes.items(),
@@ -235,7 +313,35 @@ def test_a_provider_s_own_table_is_that_of_its_class(provider) -> None:
         *((str(status), kind) for status, kind in provider.statuses.items()),
         *(provider.finish_reasons.items() - shared),
     )
-    assert {(what, str(kind)) for what, kind in own} <= kinds_told(FAILURES)
+    return {(what, str(kind)) for what, kind in own}
+
+
+def own_sections() -> dict[str, set[tuple[str, str]]]:
+    """By their headings, which name providers, the tables of docs/failures.md."""
+    page = text_of(FAILURES).partition("## Each provider's own\n")[2].partition("\n## ")[0]
+    row = re.compile(r"^\| (.+?) \| `(\w+)` \|", re.MULTILINE)
+    return {
+        section.partition("\n")[0]: {
+            (what.replace("`", ""), kind) for what, kind in row.findall(section)
+        }
+        for section in page.split("\n### ")[1:]
+    }
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+def test_a_provider_s_own_table_is_that_of_its_class(provider) -> None:
+    """docs/failures.md names what a provider judges differently, in the section of its name."""
+    [told] = [
+        verdicts for names, verdicts in own_sections().items() if provider.name in names.split(", ")
+    ]
+    assert own_verdicts(provider) <= told
+
+
+def test_no_table_of_a_provider_says_more_than_its_class() -> None:
+    """Nor is there one of a provider that does not exist."""
+    known = {one.name: own_verdicts(one) for one in PROVIDERS}
+    for names, told in own_sections().items():
+        assert told == set().union(*(known[name] for name in names.split(", ")))
 
 
 @pytest.mark.parametrize("readme", READMES)
@@ -258,8 +364,7 @@ def test_every_relative_link_leads_somewhere(document: str) -> None:
 @pytest.mark.parametrize("readme", READMES)
 def test_every_path_of_the_layout_exists(readme: str) -> None:
     """The layout shows what is there."""
-    table = next(one for one in tables(readme) if one[0][0] in ("path", "路径"))
-    paths = [path for row in table[1:] for path in re.findall(r"`([^`]+)`", row[0])]
+    paths = [path for row in table_of(readme, "path", "路径") for path in literals(row[0])]
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 

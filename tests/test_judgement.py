@@ -93,6 +93,16 @@ def test_words_deep_in_an_echoed_prompt_do_not_count():
 def test_words_do_not_turn_a_breakdown_into_something_hopeless():
     body = error(None, "upstream said: invalid api key")
     assert read("openai", 502, body).kind is TRANSIENT
+    within = {"error": {"code": 502, "message": "upstream said: invalid api key"}}
+    assert read("openrouter", 200, within).kind is TRANSIENT
+
+
+def test_the_name_of_an_error_counts_wherever_it_stands():
+    for body in (
+        {"error": {"message": "no", "error_type": "rate_limit_exceeded"}},
+        {"error": {"message": "no"}, "error_type": "rate_limit_exceeded"},
+    ):
+        assert read("openrouter", 200, body).kind is Kind.RATE_LIMIT
 
 
 MESSAGES = [

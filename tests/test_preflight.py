@@ -205,7 +205,7 @@ def test_a_provider_like_no_other_is_refused_with_all_names():
         ("Qwen", "aliyun"),
         ("bnu", "lab_gateway"),
         ("lab-gateway", "lab_gateway"),
-        ("vllm", "openai_compatible"),
+        ("vllm", "vllm"),
     ],
 )
 def test_a_provider_answers_to_its_names_and_aliases(name, provider):
@@ -215,7 +215,7 @@ def test_a_provider_answers_to_its_names_and_aliases(name, provider):
 def test_the_url_that_is_shown_has_no_secret_in_it():
     service = preflight.service(PROVIDERS, "vllm", "https://llm.example.org:8443/v1?key=sk-1#x")
     assert service.shown == "https://llm.example.org:8443/v1"
-    assert repr(service) == "<Service openai_compatible at https://llm.example.org:8443/v1>"
+    assert repr(service) == "<Service vllm at https://llm.example.org:8443/v1>"
 
 
 # Keys.

@@ -256,6 +256,7 @@ def test_togethers_tokens_become_a_message():
     outcome, reply = read("together", *pieces, chunk(end, usage=COUNTED), DONE)
     assert (outcome.usage, content_of(reply)) == (Usage(3, 5), "It is.")
     assert reply["choices"][0]["seed"] == 42
+    assert "text" not in reply["choices"][0]
 
 
 def test_fireworks_counts_in_its_last_chunk():

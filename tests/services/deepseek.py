@@ -65,7 +65,13 @@ SERVICE = Service(
             kind=Kind.RATE_LIMIT,
             limit=Limit.CONCURRENCY,
         ),
-        Refused(what="too fast", status=429, body=error(), kind=Kind.RATE_LIMIT),
+        Refused(
+            what="too fast",
+            status=429,
+            body=error(),
+            kind=Kind.RATE_LIMIT,
+            limit=Limit.CONCURRENCY,
+        ),
         Refused(what="broken", status=500, body=error(), kind=Kind.TRANSIENT),
         Refused(
             what="busy", status=503, body=error(None, "Service is too busy"), kind=Kind.TRANSIENT
