@@ -29,9 +29,6 @@ class OpenRouter(OpenAICompatible):
         "image_not_found": Kind.BAD_REQUEST,
         # Inside a 200, whatever the words of the provider behind it.
         "provider_overloaded": Kind.TRANSIENT,
-        "provider_unavailable": Kind.TRANSIENT,
-        "server": Kind.TRANSIENT,
-        "timeout": Kind.TRANSIENT,
     }
     phrases = (("key limit exceeded", Kind.QUOTA),)  # with a 403
     statuses: ClassVar[Mapping[int, Kind]] = {403: Kind.CONTENT_FILTER}

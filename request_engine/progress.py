@@ -140,8 +140,7 @@ class State:
         if budget.held_by is not None:
             return f"{Binding.DISK}: {budget.held_by}"
         if budget.binding is Binding.PAUSE:
-            left = max(0.0, budget.paused_until - self.clock())
-            return f"a pause of {left:.0f} s to end: {self.stopping.kept_out_by}"
+            return f"a pause of {budget.least_wait():.0f} s to end: {self.stopping.kept_out_by}"
         if budget.waiting and budget.binding is not Binding.FILE:
             return budget.binding
         if budget.in_flight:

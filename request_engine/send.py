@@ -130,7 +130,10 @@ class Sender:
         if target.renewable is None or refused is None:
             return False
         with self._stopping.resting():
-            return await target.renewable.replaced(refused)
+            renewed = await target.renewable.replaced(refused)
+        if self._targets.several:
+            self._targets.look_again()
+        return renewed
 
     def _for_others(self, target: Target, failure: Failure, past: list[Target]) -> bool:
         """Whether another place may do what *target* could not, so that no attempt is used."""
@@ -198,6 +201,7 @@ class Sender:
         """Whether nothing but a probe is sent to *target* from now on, or still."""
         if isinstance(outcome, Failure):
             if outcome.status == _UNAUTHORIZED and target.renewable is not None:
+                target.back_at = self._now()
                 return False  # another key may do
             if not outcome.sent and self._targets.is_one_of_an_account(target):
                 self._targets.leave(target, outcome, backoff(target.left_in_a_row + 1))
@@ -206,13 +210,18 @@ class Sender:
 
     def _judge(self, target: Target, outcome: Outcome) -> bool:
         """Leave *target* if it refuses whatever it is asked; the run ends when all are left so."""
-        hopeless = target.judge(outcome)
-        if isinstance(outcome, Success) or not (hopeless or target.left):
+        if not target.judge(outcome):
+            if target.left is not None:
+                self._targets.leave(target, target.left, LEFT_FOR)
             return False
-        self._targets.leave(target, outcome if hopeless else target.left or outcome, LEFT_FOR)
+        assert isinstance(outcome, Failure)
+        self._targets.leave(target, outcome, LEFT_FOR)
         if not self._targets.elsewhere(()):
-            self._stopping.stop(self._targets.why_none_is_left())
-        return hopeless
+            if self._tally.any_answer and self._targets.all_lack_the_model():
+                self._targets.come_back()  # then it is the lines' own
+            else:
+                self._stopping.stop(self._targets.why_none_is_left())
+        return True
 
     def _pause(
         self,
@@ -235,7 +244,7 @@ class Sender:
             target.trouble = failure
             if self._targets.open_beside(target):
                 return
-            failure = replace(failure, wait=self._targets.least_wait())
+            failure = replace(failure, wait=min(failure.wait or 0.0, self._targets.least_wait()))
             in_a_row = self._targets.tried_in_vain()
         self._stopping.kept_out(self._now(), request.number, failure, in_a_row)
 

@@ -80,15 +80,20 @@ class Target:
         """Whether it is to be left: a few requests in a row met what every other would meet."""
         if isinstance(outcome, Success):
             self.answered += 1
-            self._hopeless = self.left_in_a_row = 0
-            self.left = None
+            self.come_back()
         elif outcome.kind in HOPELESS:
             # Where anything was ever answered, an unknown model is the line's own.
             self._hopeless += not (outcome.kind is Kind.MODEL_CONFIG and self.answered)
-            return self._hopeless >= FEW
         else:
             self._hopeless = 0
-        return False
+            if outcome.sent and not self.gone:  # somebody is there again
+                self.come_back()
+        return self._hopeless >= FEW
+
+    def come_back(self) -> None:
+        """It is like any other again."""
+        self.left, self.back_at = None, _NOW
+        self._hopeless = self.left_in_a_row = 0
 
     def leave(self, failure: Failure, back_at: float) -> None:
         """Send nothing but a probe here, and that from *back_at* on."""

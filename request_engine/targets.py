@@ -16,7 +16,7 @@ from collections.abc import Collection, Sequence
 
 from request_engine.budget import Budget
 from request_engine.gate import Gate
-from request_engine.records import Failure
+from request_engine.records import Failure, Kind
 from request_engine.reservation import Reservation
 from request_engine.shares import Binding, Shares
 from request_engine.sizes import NO_TOKENS, Size
@@ -89,11 +89,6 @@ class Targets:
         return self.shares.binding
 
     @property
-    def paused_until(self) -> float:
-        """When the first pause ends, where all are paused."""
-        return min(one.pauses.until for one in self.budgets)
-
-    @property
     def requests(self) -> list[Gate]:
         return [one.requests for one in self.budgets]
 
@@ -151,17 +146,38 @@ class Targets:
     def leave(self, target: Target, failure: Failure, seconds: float) -> None:
         """Nothing but a probe is sent there for so many *seconds*, and then one."""
         target.leave(failure, _now() + seconds)
-        self._look_again()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Serve who waits, and once more when the next of those that were left may be probed."""
+        self._serve()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = _now()
+        later = (one.back_at for one in self.all if one.left and now < one.back_at < _NEVER)
+        at = min(later, default=None)
+        if at is not None:
+            self._timer = asyncio.get_running_loop().call_at(at, self.look_again)
 
     def least_wait(self) -> float:
         """Seconds until the first place may be asked, where all are paused or left."""
-        now = _now()
-        return max(0.0, min(max(one.budget.pauses.until, one.back_at) for one in self.all) - now)
+        there = [one for one in self.all if not one.gone] or self.all
+        return max(0.0, min(max(one.budget.pauses.until, one.back_at) for one in there) - _now())
 
     def tried_in_vain(self) -> int:
         """Pauses in a row at the place that had the fewest; 0 where one refuses for speed."""
         pauses = [one.budget.pauses for one in self.all if not one.gone]
         return min((0 if one.refused else one.in_a_row for one in pauses), default=0)
+
+    def all_lack_the_model(self) -> bool:
+        """Whether every place says that what it is asked for is not there."""
+        return all(one.left and one.left.kind is Kind.MODEL_CONFIG for one in self.all)
+
+    def come_back(self) -> None:
+        """Ask all again, as if nothing had been the matter."""
+        for target in self.all:
+            target.come_back()
 
     def why_none_is_left(self) -> str:
         """What every place says, once all are gone."""
@@ -239,29 +255,19 @@ class Targets:
                 target.grant()
                 reservation.target = target
                 return reservation
-        self._shares.bind(now, self._nearest())
+        self._shares.bind(now, self._nearest(now))
         return None
 
     def _load(self, target: Target) -> tuple[float, float]:
         budget = target.budget
         return budget.in_flight / self._weights[budget], target.granted / target.weight
 
-    def _nearest(self) -> Binding:
+    def _nearest(self, now: float) -> Binding:
         """What is waited for: an open place's limits rather than a pause elsewhere."""
-        bindings = [one.binding for one in self.budgets]
+        asked = (one for one in self.all if one.may_be_asked(now))
+        bindings = [one.budget.binding for one in asked] or [Binding.PROBE]
         pauses = (Binding.PAUSE, Binding.PROBE)
         return next((one for one in bindings if one not in pauses), bindings[0])
-
-    def _look_again(self) -> None:
-        """Serve who waits, and once more when the next of those that were left may be probed."""
-        self._serve()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        now = _now()
-        at = min((one.back_at for one in self.all if one.left and one.back_at > now), default=_NEVER)
-        if at < _NEVER:
-            self._timer = asyncio.get_running_loop().call_at(at, self._look_again)
 
     def _leave(self, waiter: _Waiter) -> None:
         """Give up a place in the queue, or a reservation that was granted too late."""
@@ -269,6 +275,7 @@ class Targets:
             self.give_back(waiter.future.result())
         elif waiter in self._waiting:
             self._waiting.remove(waiter)
+            self._serve()
 
 
 def _now() -> float:
