@@ -321,7 +321,7 @@ class Budget:
             used = Usage(used.prompt, max(used.completion, held.completion))
         spending, *apart = reservation.spendings
         total = used.total
-        self.tokens.correct(now, spending, total - held.total, total - reservation.paced)
+        self.tokens.correct(now, spending, total - held.total, total - self.charges.counted(reservation))
         if apart:
             more = Usage(used.prompt - held.prompt, used.completion - held.completion)
             for (gate, amount), spending in zip(self._apart(more), apart, strict=True):

@@ -4,14 +4,16 @@
     reserves    max_tokens at first, and gives back at the end what was not used (OpenAI)
     charges     max_tokens, whatever the answer took (Moonshot)
 
-Told by its refusals: "Requested 2875" is the prompt and max_tokens. Where that was told twice, and
-the ceilings of a minute come to the limit that the user knows, and what was used does not, it
-gives nothing back: that is believed for ten minutes at a time. Until the start is over, any
-service whose limit is known is thought to reserve, since else the start is what it would refuse.
+Told by its refusals: "Requested 2875" is the prompt and max_tokens; twice, or once and far above
+what attempts really take, is believed. Where then the ceilings of a minute come to the limit that
+the user knows, and what was used does not, it gives nothing back: that is believed for ten minutes
+at a time. Until the start is over, any service whose limit is known is thought to reserve, since
+else the start is what it would refuse.
 """
 
 from request_engine.gate import Gate
 from request_engine.records import Usage
+from request_engine.reservation import Reservation
 from request_engine.sizes import Size, Sizes
 
 _CAUTIOUS = 60.0
@@ -22,6 +24,8 @@ _BELIEVED = 600.0
 """Seconds for which it is believed that nothing is given back."""
 _SEEN = 2
 """Refusals that must say what was requested before that is believed."""
+_BEYOND_DOUBT = 4.0
+"""Times what an attempt will really take: one refusal that counts so much more is enough."""
 _FOR_EVER = float("inf")
 
 
@@ -35,6 +39,8 @@ class Charges:
         self._burst = burst
         self._reserves_until: float | None = None
         """None while nothing is thought of it."""
+        self._reserves_since = float("-inf")
+        """Since when it is known to reserve."""
         self._charges_until: float | None = None
         """Until when it is thought to give nothing back; None if that was not found here."""
         self._seen = 0
@@ -54,6 +60,12 @@ class Charges:
             self._since, self._used, self._ceilings = now, 0, 0
         return self._sizes.at_most(size) if now < self._reserves_until else held.total
 
+    def counted(self, reservation: Reservation) -> int:
+        """Tokens that counted for an attempt until it was settled, by what is known now."""
+        if reservation.at < self._reserves_since:
+            return self._sizes.at_most(reservation.size)
+        return reservation.paced
+
     def presume(self, now: float) -> None:
         """Think that it reserves, for a while: its limit is known, or it refuses for tokens."""
         if self._reserves_until is None:
@@ -67,8 +79,9 @@ class Charges:
             return
         if requested >= _LIKE * self._sizes.at_most(size) and requested * _LIKE > held.total:
             self._seen += 1
-            if self._seen >= _SEEN:
+            if self._seen >= _SEEN or requested > _BEYOND_DOUBT * held.total:
                 self._reserves_until = _FOR_EVER
+                self._reserves_since = now
                 self._tokens.pace.begin(now)
 
     def answered(self, size: Size, used: Usage) -> None:

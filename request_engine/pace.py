@@ -42,7 +42,7 @@ _LEAST_TOGETHER, _MOST_TOGETHER = 0.2, 4.0
 _FINE = 0.1
 """Seconds. Where less may come together at first, the service limits by the second."""
 _LESS_TOGETHER, _MORE_TOGETHER = 0.8, 1.08
-_REFUNDS = 6.0
+_REFUNDS = 20.0
 """Refunds that are kept while nobody takes them, where one is more than what may go together at
 first: a service's bucket holds some requests at least, however large they are."""
 _WINDOW, _LOCKOUT = 60.0, 66.0

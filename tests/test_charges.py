@@ -5,6 +5,7 @@ import pytest
 from request_engine.charges import Charges
 from request_engine.gate import Gate
 from request_engine.records import Usage
+from request_engine.reservation import Reservation
 from request_engine.shares import Binding
 from request_engine.sizes import Size, Sizes
 
@@ -74,15 +75,39 @@ def test_a_limit_that_the_service_announces_is_presumed_to_be_of_ceilings_for_a_
 
 
 def test_a_service_that_requests_the_ceiling_twice_reserves_it():
-    """OpenAI: "Requested 2000", where some 200 were expected."""
-    account = Account()
-    account.refused(100.0, 2_000)
-    assert account.at_first(1_000.0) == CEILING  # the first minute, which begins with this
-    assert account.at_first(1_060.0) == USED.total
-    account.refused(1_070.0, 2_000)
-    assert account.at_first(1_070.0) == CEILING
-    assert account.at_first(10**6) == CEILING
+    """OpenAI: "Requested 600", where some 200 were expected."""
+    account, size = Account(), Size(100, 500, "m")
+    for _ in range(5):
+        account.sizes.learn(size, USED)
+    held = account.sizes.expected(size)
+    account.charges.refused(100.0, size, held, 600)
+    assert account.at_first(1_000.0, size) == 600  # the first minute, which begins with this
+    assert account.at_first(1_060.0, size) == USED.total
+    account.charges.refused(1_070.0, size, held, 600)
+    assert account.at_first(1_070.0, size) == 600
+    assert account.at_first(10**6, size) == 600
     assert not account.sizes.charges_ceiling  # it gives back what was not used
+
+
+def test_a_request_far_above_what_is_expected_is_said_once():
+    account = Account()
+    account.refused(100.0, 4 * USED.total)
+    assert account.at_first(10**6) == USED.total
+    account.refused(10**6, CEILING)
+    assert account.at_first(2 * 10**6) == CEILING
+
+
+def test_what_was_sent_before_that_was_known_is_given_back_as_what_it_counted_for():
+    """Else the service would have room again, and nobody would know."""
+    account = Account()
+
+    def sent(at, paced):
+        return Reservation(WIDE, USED, paced, 0, at)
+
+    assert account.charges.counted(sent(50.0, USED.total)) == USED.total
+    account.refused(100.0, CEILING)
+    assert account.charges.counted(sent(50.0, USED.total)) == CEILING
+    assert account.charges.counted(sent(100.0, CEILING)) == CEILING
 
 
 @pytest.mark.parametrize("requested", [None, 200, 1_600, 0])
