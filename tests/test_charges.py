@@ -91,10 +91,10 @@ def test_a_service_that_requests_the_ceiling_twice_reserves_it():
 
 def test_a_request_far_above_what_is_expected_is_said_once():
     account = Account()
-    account.refused(100.0, 4 * USED.total)
-    assert account.at_first(10**6) == USED.total
-    account.refused(10**6, CEILING)
-    assert account.at_first(2 * 10**6) == CEILING
+    account.at_first(0.0)
+    assert account.at_first(1_000.0) == USED.total
+    account.refused(1_000.0, CEILING)
+    assert account.at_first(10**6) == CEILING
 
 
 def test_what_was_sent_before_that_was_known_is_given_back_as_what_it_counted_for():
