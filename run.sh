@@ -131,7 +131,13 @@ END
     PROVIDER=local
 }
 
-[ -n "$PROVIDER$REQUEST_URL" ] || choose_by_key
+endpoints='' # with --endpoints a file of them says where requests go
+for argument; do
+    case $argument in
+        --endpoints | --endpoints=*) endpoints=yes ;;
+    esac
+done
+[ -n "$PROVIDER$REQUEST_URL$endpoints" ] || choose_by_key
 case $PROVIDER in
     *.py | *.py:*) example=${PROVIDER%.py*}.jsonl ;; # a file of the user's own
     *) PROVIDER=$(printf %s "$PROVIDER" | tr 'A-Z-' 'a-z_') ;;
@@ -163,6 +169,7 @@ END
 esac
 
 if [ -z "$requests" ]; then
+    [ -z "$endpoints" ] || give_up '--endpoints is given: name a requests file as well'
     [ -n "$PROVIDER" ] || give_up 'REQUEST_URL is set without PROVIDER: name a requests file as well'
     requests=$example
 fi

@@ -460,6 +460,17 @@ def test_a_url_alone_leaves_the_choice_to_its_host(desk: Desk) -> None:
     assert "--provider" not in made
 
 
+@each_shell
+def test_endpoints_say_where_requests_go_whatever_key_is_set(desk: Desk, shell: str) -> None:
+    given = ["in.jsonl", "out.jsonl", "--endpoints", "all.toml"]
+    made = flags(desk.told(shell, "run.sh", *given, OPENAI_API_KEY="sk-1"))
+    assert made["--endpoints"] == "all.toml"
+    assert not made.keys() & {"--provider", "--request_url", *LIMITS}
+    ended = desk.run(shell, "run.sh", "--endpoints=all.toml")
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "name a requests file" in ended.stderr
+
+
 def test_canned_answers_do_not_go_where_real_ones_would(desk: Desk) -> None:
     """P5: a run with a key, later, asks for every line."""
     canned = flags(desk.told("sh", "run.sh", "in.jsonl.gz"))
