@@ -1,8 +1,8 @@
 """What a service counts for an attempt before its answer is there, and what it gives back.
 
     settles     what was really used, at the end
-    reserves    max_tokens at first, and gives back at the end what was not used (OpenAI)
-    charges     max_tokens, whatever the answer took (Moonshot)
+    reserves    max_tokens at first, and gives back at the end what was not used
+    charges     max_tokens, whatever the answer took
 
 Told by its refusals: "Requested 2875" is the prompt and max_tokens; twice, or once and far above
 what attempts really take, is believed. Where then the ceilings of a minute come to the limit that

@@ -1,29 +1,31 @@
 """Read --endpoints: a TOML file of places that share the work of a run.
 
 [[endpoint]]
-provider = "vllm"
+name = "here"
 url = "http://localhost:8000/v1"
 concurrency = 64
 
 [[endpoint]]
-provider = "deepseek"
-key_variable = "DEEPSEEK_KEY_OF_THE_LAB"
-models = { "my-model" = "deepseek-chat" }
+provider = "NAME"
+key_variable = "KEY_OF_THE_LAB"
+models = { "my-model" = "its-name-there" }
 rpm = 500
 account = "lab"
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from request_engine import preflight
+from request_engine import amend, extra_headers, preflight
 from request_engine.destination import Asked, Destination
 from request_engine.errors import BadInput
 from request_engine.provider import Provider
+from request_engine.redaction import secrets_in_headers
 
 _FIELDS = {
     # key of the file: field, and the flag that errors call it by
@@ -47,8 +49,11 @@ _FIELDS = {
 }
 _TEXTS = ("name", "provider", "url", "key_variable", "key_command", "model", "account")
 _TABLES = ("models", "headers", "body")
+_MAY_BE_SECRET = ("key_variable", "key_command", "url", "headers")
+"""Keys whose values are not repeated."""
 _OF_AN_ACCOUNT = ("rpm", "tpm", "input_tpm", "output_tpm", "concurrency", "spacing")
 """Keys that are for a whole account, so that two of its endpoints must not differ in them."""
+_like_a_variable = re.compile(r"[A-Z_][A-Z0-9_]*").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ def read(path: str, common: Asked, providers: Sequence[Provider]) -> list[Destin
     names = [entry.fields["name"] for entry in entries]
     if twice := {name for name in names if names.count(name) > 1}:
         raise BadInput(f"{path} has two endpoints named {min(twice)}: names must differ")
+    _check_common(path, common)
     asked = [_asked(entry, common) for entry in entries]
     _agree(path, entries)
     return [_destination(one, providers) for one in asked]
@@ -90,11 +96,13 @@ def told_by(asked: Asked) -> Iterator[None]:
 
 def _tables(path: str) -> list[Any]:
     try:
-        with open(path, "rb") as file:
-            content = tomllib.load(file)
+        with open(path, encoding="utf-8-sig") as file:  # some editors begin files with a BOM
+            content = tomllib.loads(file.read())
     except OSError as error:
         raise BadInput(f"--endpoints {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise BadInput(f"--endpoints {path} is not TOML: it is not UTF-8") from None
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"--endpoints {path} is not TOML: {error}") from None
     tables = content.pop("endpoint", None)
     if content:
@@ -103,23 +111,33 @@ def _tables(path: str) -> list[Any]:
             "write each place as a table of that name"
         )
     if not isinstance(tables, list) or not tables:
-        raise BadInput(f"--endpoints {path} has no [[endpoint]]: write a table for each place")
+        raise BadInput(
+            f"--endpoints {path} has no [[endpoint]]: write one, in two brackets, for each place"
+        )
     return tables
 
 
 def _entry(path: str, number: int, fields: Any) -> _Entry:
     told = f"endpoint {number} of {path}"
     if not isinstance(fields, dict):
-        raise BadInput(f"{told} is not a table")
+        raise BadInput(f"{told} is not a table: write [[endpoint]], and its keys below")
     if isinstance(fields.get("name"), str) and fields["name"]:
         told = f"endpoint {fields['name']} of {path}"
     for key, value in fields.items():
         if key not in _FIELDS:
-            raise BadInput(f"{told} has no setting {key!r}{preflight.nearest(key, _FIELDS)}")
+            raise BadInput(f"{told} has no setting {key!r}{_nearest(key)}")
         _check(told, key, value)
     if "model" in fields and "models" in fields:
         raise BadInput(f"{told} has both model and models: give one of them")
     return _Entry(told, {"name": f"endpoint {number}", **fields})
+
+
+def _nearest(key: str) -> str:
+    """A hint at the key that was meant, be it by the name of a flag."""
+    for known, (field, _) in _FIELDS.items():
+        if key.replace("-", "_") == field:
+            return f"; did you mean {known}?"
+    return preflight.nearest(key, _FIELDS)
 
 
 def _check(told: str, key: str, value: Any) -> None:
@@ -132,27 +150,55 @@ def _check(told: str, key: str, value: Any) -> None:
         wanted = "a number above 0"
         right = type(value) in (int, float) and 0 < value < float("inf")
     else:
-        wanted, right = "a number or a word", isinstance(value, int | float | str)
+        wanted, right = "a number or a word", type(value) in (int, float, str)
     if not right:
-        raise BadInput(f"{told}: {key} is {value!r}, but it must be {wanted}")
+        seen = "something else" if key in _MAY_BE_SECRET else repr(value)
+        raise BadInput(f"{told}: {key} is {seen}, but it must be {wanted}")
 
 
 def _asked(entry: _Entry, common: Asked) -> Asked:
     fields = dict(entry.fields)
     if "key_variable" in fields:
-        variable = fields["key_variable"]
-        fields["key_variable"] = os.environ.get(variable)
-        if not fields["key_variable"]:
-            raise BadInput(f"{entry.told}: there is no key in {variable}: set that variable")
-    for key in ("headers", "body"):  # an endpoint's own count for more than the run's
-        if key in fields:
-            fields[key] = _over(getattr(common, key), fields[key])
+        fields["key_variable"] = _key(entry.told, fields["key_variable"])
+    if "model" in fields:
+        fields["model"] = {amend.EVERY: fields["model"]}
     named = {_FIELDS[key][0]: value for key, value in fields.items()}
-    return replace(common, told=entry.told, **named)
+    asked = replace(common, told=entry.told, **named)
+    with told_by(asked):  # an endpoint's own count for more than the run's
+        if "headers" in fields:
+            own = extra_headers.read(fields["headers"])
+            asked = replace(
+                asked, headers=extra_headers.merged(extra_headers.read(common.headers), own)
+            )
+        if "body" in fields:
+            members = amend.read_fields(common.body) | amend.read_fields(fields["body"])
+            body = f"{{{', '.join(one.member for one in members.values())}}}"
+            asked = replace(asked, body=body)
+    return asked
 
 
-def _over(common: Any, own: Mapping[str, Any]) -> Any:
-    return {**common, **own} if isinstance(common, dict) else own
+def _key(told: str, variable: str) -> str:
+    key = os.environ.get(variable)
+    if key:
+        return key
+    if not _like_a_variable(variable):  # perhaps the key itself
+        raise BadInput(
+            f"{told}: key_variable names no variable that is set: write the name of the "
+            "environment variable that holds the key, and not the key"
+        )
+    raise BadInput(f"{told}: key_variable is {variable}, but it is not set: set that variable")
+
+
+def _check_common(path: str, common: Asked) -> None:
+    """What is said for all endpoints is called by its flags, and goes to every host."""
+    amend.read_fields(common.body)
+    preflight.seconds(common.seconds_to_sleep_each_loop, "--seconds_to_sleep_each_loop", zero=True)
+    for name, value in extra_headers.read(common.headers).items():
+        if secrets_in_headers({name: value}):
+            raise BadInput(
+                f"--header {name} would go to every endpoint: write it into {path}, as headers of "
+                "the one it is for"
+            )
 
 
 def _agree(path: str, entries: Sequence[_Entry]) -> None:

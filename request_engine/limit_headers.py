@@ -9,26 +9,16 @@ from dataclasses import dataclass
 
 from request_engine.records import Limit
 
-_LIMITS: Mapping[str, str] = {
+LIMITS: Mapping[str, str] = {
     "x-ratelimit-limit-requests": "requests",
     "x-ratelimit-limit-tokens": "tokens",
-    "x-ratelimit-limit-project-tokens": "tokens",  # OpenAI
-    "anthropic-ratelimit-requests-limit": "requests",
-    "anthropic-ratelimit-tokens-limit": "tokens",
-    "anthropic-ratelimit-input-tokens-limit": "input_tokens",
-    "anthropic-ratelimit-output-tokens-limit": "output_tokens",
-    "x-ratelimitbysize-limit-minute": "tokens",  # Mistral
 }
-_REMAINING: Mapping[str, Limit] = {
+"""Headers that tell a limit a minute, and which field of Announced it is for."""
+REMAINING: Mapping[str, Limit] = {
     "x-ratelimit-remaining-requests": Limit.REQUESTS,
     "x-ratelimit-remaining-tokens": Limit.TOKENS,
-    "x-ratelimit-remaining-project-tokens": Limit.TOKENS,
-    "anthropic-ratelimit-requests-remaining": Limit.REQUESTS,
-    "anthropic-ratelimit-tokens-remaining": Limit.TOKENS,
-    "anthropic-ratelimit-input-tokens-remaining": Limit.INPUT_TOKENS,
-    "anthropic-ratelimit-output-tokens-remaining": Limit.OUTPUT_TOKENS,
-    "x-ratelimitbysize-remaining-minute": Limit.TOKENS,
 }
+"""Headers that tell what is left of one."""
 _PARTS = frozenset({Limit.INPUT_TOKENS, Limit.OUTPUT_TOKENS})
 
 
@@ -36,8 +26,8 @@ _PARTS = frozenset({Limit.INPUT_TOKENS, Limit.OUTPUT_TOKENS})
 class Announced:
     """Limits a minute, None for what is not told.
 
-    A hint to be checked, never a limit to rely on: Azure tells a sixth of it (the share of its
-    ten seconds), and for a while less than that.
+    A hint to be checked, never a limit to rely on: some tell a sixth of it (the share of ten
+    seconds), and for a while less than that.
     """
 
     requests: float | None = None
@@ -46,21 +36,21 @@ class Announced:
     output_tokens: float | None = None
 
 
-def announced(headers: Mapping[str, str]) -> Announced:
+def announced(headers: Mapping[str, str], names: Mapping[str, str] = LIMITS) -> Announced:
     """The limits that *headers* tell, taken as a minute's; of several for the same, the least."""
     told: dict[str, float] = {}
-    for name, what in _LIMITS.items():
+    for name, what in names.items():
         amount = _amount(headers.get(name))
         if amount is not None:
             told[what] = min(amount, told.get(what, amount))
     return Announced(**told)
 
 
-def used_up(headers: Mapping[str, str]) -> Limit | None:
+def used_up(headers: Mapping[str, str], names: Mapping[str, Limit] = REMAINING) -> Limit | None:
     """The one limit of which nothing remains; None where there is none, or more than one."""
-    gone = {limit for name, limit in _REMAINING.items() if headers.get(name) == "0"}
+    gone = {limit for name, limit in names.items() if headers.get(name) == "0"}
     if gone & _PARTS:
-        gone.discard(Limit.TOKENS)  # the parts together, at Anthropic
+        gone.discard(Limit.TOKENS)  # the parts together
     return gone.pop() if len(gone) == 1 else None
 
 

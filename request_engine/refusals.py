@@ -9,50 +9,49 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from request_engine.judgement import SEARCHED
-from request_engine.limit_headers import used_up
+from request_engine.limit_headers import REMAINING, used_up
 from request_engine.records import Limit
 
 WORDS: Mapping[str, Limit | None] = {
-    # Moonshot, DeepSeek ("your current concurrency is 40"), Anthropic ("concurrent connections").
     "concurrency": Limit.CONCURRENCY,
     "concurrent": Limit.CONCURRENCY,
-    "max_parallel_requests": Limit.CONCURRENCY,  # LiteLLM
-    "并发": Limit.CONCURRENCY,  # Zhipu, one-api
-    "increased too quickly": Limit.GROWTH,  # Aliyun
-    "usage increase rate": Limit.GROWTH,  # Anthropic, of any limit named after it
-    "acceleration limit": Limit.GROWTH,  # Anthropic
-    "sudden increase in your request rate": Limit.GROWTH,  # OpenAI
-    "input tokens per": Limit.INPUT_TOKENS,  # Anthropic, Groq
-    "input_token_count": Limit.INPUT_TOKENS,  # Google: the name of the metric
-    "output tokens per": Limit.OUTPUT_TOKENS,  # Anthropic, Groq
-    "tokens per": Limit.TOKENS,  # OpenAI, Groq: "on tokens per min (TPM)", "... per day (TPD)"
-    "tpm": Limit.TOKENS,  # Moonshot, SiliconFlow, Volcengine
+    "max_parallel_requests": Limit.CONCURRENCY,
+    "并发": Limit.CONCURRENCY,
+    "increased too quickly": Limit.GROWTH,
+    "usage increase rate": Limit.GROWTH,
+    "acceleration limit": Limit.GROWTH,
+    "sudden increase in your request rate": Limit.GROWTH,
+    "input tokens per": Limit.INPUT_TOKENS,
+    "input_token_count": Limit.INPUT_TOKENS,
+    "output tokens per": Limit.OUTPUT_TOKENS,
+    "tokens per": Limit.TOKENS,
+    "tpm": Limit.TOKENS,
     "tpd": Limit.TOKENS,
-    "token rate limit": Limit.TOKENS,  # Azure
-    "limit type: tokens": Limit.TOKENS,  # LiteLLM
+    "token rate limit": Limit.TOKENS,
+    "limit type: tokens": Limit.TOKENS,
     "令牌数": Limit.TOKENS,  # not 令牌 alone, which is also what gateways call a key
-    "requests per": Limit.REQUESTS,  # OpenAI, Groq
-    "rpm": Limit.REQUESTS,  # Moonshot, SiliconFlow, Volcengine
+    "requests per": Limit.REQUESTS,
+    "rpm": Limit.REQUESTS,
     "rpd": Limit.REQUESTS,
-    "rph": Limit.REQUESTS,  # SiliconFlow: an hour's
-    "call rate limit": Limit.REQUESTS,  # Azure
-    "requests rate limit": Limit.REQUESTS,  # Aliyun, Mistral
-    "free_tier_requests": Limit.REQUESTS,  # Google: the name of the metric
-    "free-models-per": Limit.REQUESTS,  # OpenRouter
-    "limit type: requests": Limit.REQUESTS,  # LiteLLM
+    "rph": Limit.REQUESTS,
+    "call rate limit": Limit.REQUESTS,
+    "requests rate limit": Limit.REQUESTS,
+    "free_tier_requests": Limit.REQUESTS,
+    "free-models-per": Limit.REQUESTS,
+    "limit type: requests": Limit.REQUESTS,
     "每分钟请求": Limit.REQUESTS,
     "请求频率": Limit.REQUESTS,
-    "频率过高": Limit.REQUESTS,  # Zhipu
-    "tpm / rpm": None,  # LiteLLM before 2025-09: "Crossed TPM / RPM / Max Parallel Request Limit"
+    "频率过高": Limit.REQUESTS,
+    "tpm / rpm": None,
 }
-"""Words of a message, in lower case, each not within another word."""
+"""Words of a message, in lower case, each not within another word; whose: docs/failures.md."""
 
 CODES: Mapping[str, Limit] = {
-    "requests": Limit.REQUESTS,  # OpenAI and Groq, as the error's type
+    "requests": Limit.REQUESTS,
     "tokens": Limit.TOKENS,
-    "max_parallel_requests": Limit.CONCURRENCY,  # LiteLLM, in its header
-    "token_concurrency_limit_reached": Limit.CONCURRENCY,  # new-api
-    "slow_down": Limit.GROWTH,  # OpenAI: go back to the earlier rate, then rise gradually
+    "max_parallel_requests": Limit.CONCURRENCY,
+    "token_concurrency_limit_reached": Limit.CONCURRENCY,
+    "slow_down": Limit.GROWTH,
 }
 """Codes that services share, in lower case. A provider's own (`limits_named`) come first."""
 
@@ -74,10 +73,11 @@ def limit_named(
     codes: tuple[str, ...],
     headers: Mapping[str, str],
     own: Mapping[str, Limit] = _NONE,
+    remaining: Mapping[str, Limit] = REMAINING,
 ) -> Limit | None:
     """The limit that a refusal with *message* and *codes* names; None where it names none.
 
-    *own* are the provider's own codes.
+    *own* are the provider's own codes, *remaining* its headers that tell what is left of a limit.
     """
     by_code = _by_code(codes, own)
     if by_code is not None:
@@ -85,8 +85,8 @@ def limit_named(
     said = _words(message[:SEARCHED].lower())
     if said is not None:
         return WORDS[said[0]]
-    kind = headers.get("rate_limit_type", "")  # LiteLLM
-    return _by_code((*codes, kind), CODES) or used_up(headers)
+    kind = headers.get("rate_limit_type", "")
+    return _by_code((*codes, kind), CODES) or used_up(headers, remaining)
 
 
 def _by_code(codes: tuple[str, ...], table: Mapping[str, Limit]) -> Limit | None:

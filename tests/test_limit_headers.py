@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
+from providers import PROVIDERS
 from request_engine.limit_headers import Announced, announced
 
 OPENAI = {
@@ -19,20 +20,23 @@ ANTHROPIC = {
     "anthropic-ratelimit-input-tokens-limit": "30000",
     "anthropic-ratelimit-output-tokens-limit": "8000",
 }
+BY_NAME = {one.name: one for one in PROVIDERS}
 HEADERS = [
-    (OPENAI, Announced(500.0, 30_000.0)),
-    (OPENAI | {"x-ratelimit-limit-project-tokens": "9000"}, Announced(500.0, 9_000.0)),
-    (ANTHROPIC, Announced(50.0, 38_000.0, 30_000.0, 8_000.0)),
-    ({"x-ratelimitbysize-limit-minute": "2000000"}, Announced(tokens=2_000_000.0)),
-    ({"x-ratelimit-limit": "100", "x-tokenlimit-limit": "100"}, Announced()),  # by the second
-    ({"x-ratelimit-limit-tokens-prompt": "60000"}, Announced()),  # by the second
-    ({}, Announced()),
+    ("openai", OPENAI, Announced(500.0, 30_000.0)),
+    ("openai", OPENAI | {"x-ratelimit-limit-project-tokens": "9000"}, Announced(500.0, 9_000.0)),
+    ("openai_compatible", OPENAI, Announced(500.0, 30_000.0)),
+    ("anthropic", ANTHROPIC, Announced(50.0, 38_000.0, 30_000.0, 8_000.0)),
+    ("mistral", {"x-ratelimitbysize-limit-minute": "2000000"}, Announced(tokens=2_000_000.0)),
+    # By the second:
+    ("together", {"x-ratelimit-limit": "100", "x-tokenlimit-limit": "100"}, Announced()),
+    ("fireworks", {"x-ratelimit-limit-tokens-prompt": "60000"}, Announced()),
+    ("openai", {}, Announced()),
 ]
 
 
-@pytest.mark.parametrize(("headers", "told"), HEADERS)
-def test_the_limits_a_minute_that_headers_tell(headers, told):
-    assert announced(CIMultiDict(headers)) == told
+@pytest.mark.parametrize(("name", "headers", "told"), HEADERS)
+def test_the_limits_a_minute_that_headers_tell(name, headers, told):
+    assert BY_NAME[name].announced(CIMultiDict(headers)) == told
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "", "nan", "inf", "-inf", "many", "100;w=60", "1e999"])

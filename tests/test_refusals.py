@@ -150,7 +150,7 @@ REFUSALS = [
     ("openai_compatible", error(f"Upstream error from Alibaba: {ALIBABA}", 429), GROWTH),
     # Those that limit concurrency
     ("deepseek", error(DEEPSEEK, kind="rate_limit_error"), CONCURRENCY),
-    ("deepseek", error("Rate limit reached"), None),
+    ("deepseek", error("Rate limit reached"), CONCURRENCY),  # it has no other
     ("deepinfra", {"error": "Too many concurrent requests"}, CONCURRENCY),
     ("deepinfra", {"error": "Rate limited"}, None),
     # Moonshot
@@ -251,17 +251,18 @@ def test_a_provider_s_codes_come_before_words_and_shared_codes_after_them():
 
 PREFIX = "x-ratelimit-remaining-"
 HEADERS = [
-    ({"Rate_Limit_Type": "tokens"}, TOKENS),
-    ({"rate_limit_type": "max_parallel_requests"}, CONCURRENCY),
-    ({"rate_limit_type": "weekly"}, None),
-    ({f"{PREFIX}requests": "0", f"{PREFIX}tokens": "120"}, REQUESTS),
-    ({f"{PREFIX}requests": "7", f"{PREFIX}tokens": "0"}, TOKENS),
-    ({f"{PREFIX}project-tokens": "0"}, TOKENS),
-    ({f"{PREFIX}requests": "0", f"{PREFIX}tokens": "0"}, None),
-    ({f"{PREFIX}requests": "7", f"{PREFIX}tokens": "1014"}, None),
-    ({f"{PREFIX}requests": "-1", f"{PREFIX}tokens": "soon"}, None),
-    ({"anthropic-ratelimit-requests-remaining": "0"}, REQUESTS),
+    ("openai_compatible", {"Rate_Limit_Type": "tokens"}, TOKENS),
+    ("openai_compatible", {"rate_limit_type": "max_parallel_requests"}, CONCURRENCY),
+    ("openai_compatible", {"rate_limit_type": "weekly"}, None),
+    ("openai_compatible", {f"{PREFIX}requests": "0", f"{PREFIX}tokens": "120"}, REQUESTS),
+    ("openai_compatible", {f"{PREFIX}requests": "7", f"{PREFIX}tokens": "0"}, TOKENS),
+    ("openai", {f"{PREFIX}project-tokens": "0"}, TOKENS),
+    ("openai_compatible", {f"{PREFIX}requests": "0", f"{PREFIX}tokens": "0"}, None),
+    ("openai_compatible", {f"{PREFIX}requests": "7", f"{PREFIX}tokens": "1014"}, None),
+    ("openai_compatible", {f"{PREFIX}requests": "-1", f"{PREFIX}tokens": "soon"}, None),
+    ("anthropic", {"anthropic-ratelimit-requests-remaining": "0"}, REQUESTS),
     (
+        "anthropic",
         {
             "anthropic-ratelimit-tokens-remaining": "0",
             "anthropic-ratelimit-output-tokens-remaining": "0",
@@ -269,21 +270,22 @@ HEADERS = [
         OUTPUT_TOKENS,
     ),
     (
+        "anthropic",
         {
             "anthropic-ratelimit-input-tokens-remaining": "0",
             "anthropic-ratelimit-output-tokens-remaining": "0",
         },
         None,
     ),
-    ({"x-ratelimitbysize-remaining-minute": "0"}, TOKENS),
-    ({"x-ratelimit-remaining": "0"}, None),
-    ({}, None),
+    ("mistral", {"x-ratelimitbysize-remaining-minute": "0"}, TOKENS),
+    ("openai_compatible", {"x-ratelimit-remaining": "0"}, None),
+    ("openai_compatible", {}, None),
 ]
 
 
-@pytest.mark.parametrize(("headers", "limit"), HEADERS)
-def test_a_wordless_refusal_names_the_one_limit_that_is_used_up(headers, limit):
-    assert refusal("openai_compatible", error("Too Many Requests"), headers).limit is limit
+@pytest.mark.parametrize(("name", "headers", "limit"), HEADERS)
+def test_a_wordless_refusal_names_the_one_limit_that_is_used_up(name, headers, limit):
+    assert refusal(name, error("Too Many Requests"), headers).limit is limit
 
 
 def test_words_count_for_more_than_headers():
