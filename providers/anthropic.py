@@ -7,11 +7,18 @@ Tokens of prompts and of completions are limited apart: --max_input_tokens_per_m
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from request_engine.records import Kind
+from request_engine.json_forms import PLAIN, JsonForm, Schema
+from request_engine.records import Kind, Limit
+from request_engine.turns import MESSAGES_TURNS
 
-from .openai_compatible import CHAT, MESSAGES, OpenAICompatible
+from .openai_compatible import CHAT, MESSAGES, MESSAGES_NEED, OpenAICompatible
 
 VERSION = "2023-06-01"
+
+
+def _output_config(schema: Schema, strict: bool) -> Mapping[str, Any]:
+    """Its models from 4.5 on have it; for older ones a body's own `output_config.format` stands."""
+    return {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
 
 
 class Anthropic(OpenAICompatible):
@@ -24,6 +31,28 @@ class Anthropic(OpenAICompatible):
     base_url = "https://api.anthropic.com/v1"
     endpoints = (MESSAGES, CHAT)
     streams = (MESSAGES, CHAT)
+    json_forms = {
+        CHAT: OpenAICompatible.json_forms[CHAT],
+        MESSAGES: JsonForm(
+            turns=MESSAGES_TURNS,
+            place=_output_config,
+            subset=PLAIN,
+            told=False,
+            needed=MESSAGES_NEED,
+        ),
+    }
+    limit_headers: ClassVar[Mapping[str, str]] = {
+        "anthropic-ratelimit-requests-limit": "requests",
+        "anthropic-ratelimit-tokens-limit": "tokens",
+        "anthropic-ratelimit-input-tokens-limit": "input_tokens",
+        "anthropic-ratelimit-output-tokens-limit": "output_tokens",
+    }
+    remaining_headers: ClassVar[Mapping[str, Limit]] = {
+        "anthropic-ratelimit-requests-remaining": Limit.REQUESTS,
+        "anthropic-ratelimit-tokens-remaining": Limit.TOKENS,
+        "anthropic-ratelimit-input-tokens-remaining": Limit.INPUT_TOKENS,
+        "anthropic-ratelimit-output-tokens-remaining": Limit.OUTPUT_TOKENS,
+    }
     codes: ClassVar[Mapping[str, Kind]] = {
         "enforced_spend_limit_reached": Kind.QUOTA,
         # The statuses tell these as well, except within a stream.

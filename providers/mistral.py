@@ -9,9 +9,10 @@ from request_engine.encodings import Encode
 from request_engine.event_stream import Assembler
 from request_engine.judgement import ServiceError
 from request_engine.provider import Profile, Wall
-from request_engine.records import Failure, Kind, Reply
+from request_engine.records import Failure, Kind, Limit, Reply
 
 from .content_blocks import InBlocks
+from .json_asked import STRICTLY
 from .openai_compatible import COMPLETIONS, OpenAICompatible
 
 FIM = "fim/completions"
@@ -28,8 +29,13 @@ class Mistral(OpenAICompatible):
     base_url = "https://api.mistral.ai/v1"
     endpoints = (FIM, *OpenAICompatible.endpoints)
     streams = (FIM, *OpenAICompatible.streams)
-    profile = Profile(burst_seconds=0.0)
+    profile = Profile(burst_seconds=0.0, base64_vectors=True)
+    json_forms = STRICTLY
     stream_usage_option = False  # refused with 422; a stream tells its usage unasked
+    limit_headers: ClassVar[Mapping[str, str]] = {"x-ratelimitbysize-limit-minute": "tokens"}
+    remaining_headers: ClassVar[Mapping[str, Limit]] = {
+        "x-ratelimitbysize-remaining-minute": Limit.TOKENS
+    }
     codes: ClassVar[Mapping[str, Kind]] = {
         "invalid_model": Kind.MODEL_CONFIG,
         "unknown_model": Kind.MODEL_CONFIG,

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from request_engine.records import Kind
+from request_engine.provider import Profile
+from request_engine.records import Kind, Limit
 
+from .json_asked import UNTOLD
 from .openai_compatible import EMBEDDINGS, RESPONSES, OpenAICompatible
 
 _BAD_IMAGE = (
@@ -36,6 +38,21 @@ class OpenAI(OpenAICompatible):
         "OpenAI-Project": ("OPENAI_PROJECT_ID",),
     }
     base_url = "https://api.openai.com/v1"
+    profile = Profile(
+        inputs_per_request=2_048,
+        tokens_per_input=8_192,
+        tokens_per_request=300_000,
+        base64_vectors=True,
+    )
+    limit_headers: ClassVar[Mapping[str, str]] = {
+        **OpenAICompatible.limit_headers,
+        "x-ratelimit-limit-project-tokens": "tokens",
+    }
+    remaining_headers: ClassVar[Mapping[str, Limit]] = {
+        **OpenAICompatible.remaining_headers,
+        "x-ratelimit-remaining-project-tokens": Limit.TOKENS,
+    }
+    json_forms = UNTOLD
     codes: ClassVar[Mapping[str, Kind]] = {
         "resource_unavailable": Kind.TRANSIENT,  # the flex tier has no room, and charges nothing
         **dict.fromkeys(_BAD_IMAGE, Kind.BAD_REQUEST),

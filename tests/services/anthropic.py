@@ -3,7 +3,7 @@
 import json
 
 from request_engine.records import Kind, Limit, Usage
-from services import STREAM, Answered, Service, error, refused
+from services import STREAM, Answered, Refused, Service, error, refused
 from services.lab_gateway import MESSAGE
 from services.openai import CHAT
 
@@ -69,6 +69,22 @@ SERVICE = Service(
         Answered(what="chat", text=CHAT, usage=Usage(9, 12)),
     ),
     refusals=(
+        *(
+            Refused(
+                what=f"no {what} remain",
+                status=429,
+                body=said("rate_limit_error"),
+                kind=RATE_LIMIT,
+                headers={f"anthropic-ratelimit-{what}-remaining": "0"},
+                limit=limit,
+            )
+            for what, limit in (
+                ("requests", Limit.REQUESTS),
+                ("tokens", Limit.TOKENS),
+                ("input-tokens", Limit.INPUT_TOKENS),
+                ("output-tokens", Limit.OUTPUT_TOKENS),
+            )
+        ),
         refused(400, said("invalid_request_error", "max_tokens: Field required"), BAD_REQUEST),
         refused(400, said("invalid_request_error", TOO_LONG), BAD_REQUEST),
         refused(

@@ -4,7 +4,7 @@ Its replies and its words are also those of the services that speak its dialect.
 """
 
 from request_engine.records import Kind, Limit, Usage
-from services import Answered, Service, answer, error, refused
+from services import Answered, Refused, Service, answer, error, refused
 
 RATE_LIMIT, TRANSIENT, BAD_REQUEST = Kind.RATE_LIMIT, Kind.TRANSIENT, Kind.BAD_REQUEST
 CONTENT_FILTER, BAD_ANSWER = Kind.CONTENT_FILTER, Kind.BAD_ANSWER
@@ -136,6 +136,14 @@ SERVICE = Service(
         ),
         refused(429, error("slow_down", kind="rate_limit_error"), RATE_LIMIT, limit=Limit.GROWTH),
         refused(503, error("slow_down", kind="rate_limit_error"), RATE_LIMIT, limit=Limit.GROWTH),
+        Refused(
+            what="the project's tokens are used up",
+            status=429,
+            body=error("rate_limit_exceeded"),
+            kind=RATE_LIMIT,
+            headers={"x-ratelimit-remaining-project-tokens": "0"},
+            limit=Limit.TOKENS,
+        ),
         refused(
             429,
             error("slow_down"),
