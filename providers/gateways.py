@@ -29,7 +29,6 @@ class LiteLLM(OpenAICompatible):
         # Out of money, in versions and places that do not say so with `budget_exceeded`.
         ("budget has been exceeded", Kind.QUOTA),
         ("exceededbudget", Kind.QUOTA),
-        ("crossed budget", Kind.QUOTA),
     )
 
 

@@ -7,8 +7,10 @@ Where such a server only queues what it has no room for, the window that serves 
 from collections.abc import Mapping
 from typing import ClassVar
 
+from request_engine.provider import Profile
 from request_engine.records import Kind, Limit
 
+from .json_asked import BY_SCHEMA
 from .openai_compatible import OpenAICompatible
 
 
@@ -18,6 +20,8 @@ class VLLM(OpenAICompatible):
     name = "vllm"
     key_variables = ("VLLM_API_KEY", "OPENAI_COMPATIBLE_API_KEY")
     base_url = "http://localhost:8000/v1"
+    profile = Profile(base64_vectors=True)
+    json_forms = BY_SCHEMA
 
 
 class SGLang(OpenAICompatible):
@@ -29,6 +33,7 @@ class SGLang(OpenAICompatible):
     name = "sglang"
     key_variables = ("SGLANG_API_KEY", "OPENAI_COMPATIBLE_API_KEY")
     base_url = "http://localhost:30000/v1"
+    json_forms = BY_SCHEMA
     overruling = (("the request queue is full", Kind.RATE_LIMIT),)
     only_limit = Limit.CONCURRENCY
 
@@ -40,10 +45,18 @@ class LlamaCpp(OpenAICompatible):
     aliases = ("llamacpp", "llama_server")
     key_variables = ("LLAMA_API_KEY", "OPENAI_COMPATIBLE_API_KEY")
     base_url = "http://localhost:8080/v1"
+    json_forms = BY_SCHEMA
     patience: ClassVar[Mapping[str, float]] = {"unavailable_error": 30.0}
+    codes: ClassVar[Mapping[str, Kind]] = {
+        "not_supported_error": Kind.MODEL_CONFIG,  # 501: it was started for other work
+    }
     overruling = (
-        # A text to embed that is longer than the batch, said with 500.
+        # Said with 500, and never otherwise: a text to embed that is longer than the batch, ...
         ("too large to process", Kind.BAD_REQUEST),
+        # ... and bodies that its templates cannot make a prompt of.
+        ("failed to parse messages", Kind.BAD_REQUEST),
+        ("failed to parse tools", Kind.BAD_REQUEST),
+        ("input is not supported", Kind.BAD_REQUEST),
     )
 
 
@@ -57,3 +70,4 @@ class LMStudio(OpenAICompatible):
     aliases = ("lmstudio",)
     key_variables = ("LM_API_TOKEN", "OPENAI_COMPATIBLE_API_KEY")
     base_url = "http://localhost:1234/v1"
+    json_forms = BY_SCHEMA

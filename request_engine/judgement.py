@@ -98,6 +98,7 @@ PHRASES: tuple[tuple[str, Kind], ...] = (
     ("used all available credits", Kind.QUOTA),
     ("monthly spending limit", Kind.QUOTA),
     ("exceeded your current quota", Kind.QUOTA),
+    ("crossed budget", Kind.QUOTA),
     ("余额不足", Kind.QUOTA),
     ("余额已用尽", Kind.QUOTA),
     ("额度已用尽", Kind.QUOTA),

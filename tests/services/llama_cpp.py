@@ -16,6 +16,19 @@ SERVICE = Service(
         # By a proxy before it, since it refuses nothing for speed itself.
         refused(429, b"<html><title>429 Too Many Requests</title></html>", Kind.RATE_LIMIT),
         refused(500, error(500, TOO_LARGE, kind="server_error"), Kind.BAD_REQUEST),
+        *(
+            refused(500, error(500, message, kind="server_error"), Kind.BAD_REQUEST)
+            for message in (
+                'Failed to parse messages: Missing \'role\' in message: {"content":"x"}',
+                "Failed to parse tools: Missing tool function: {}",
+                "image input is not supported - hint: you may need to provide the mmproj",
+            )
+        ),
+        refused(
+            501,
+            error(501, "This server does not support embeddings.", kind="not_supported_error"),
+            Kind.MODEL_CONFIG,
+        ),
         refused(500, error(500, "Compute error.", kind="server_error"), Kind.TRANSIENT),
         refused(
             503, error(503, "Loading model", kind="unavailable_error"), Kind.TRANSIENT, wait=30.0

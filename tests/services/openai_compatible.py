@@ -54,6 +54,7 @@ LITELLM = (
     refused(400, error("400", "ExceededBudget", kind="budget_exceeded"), QUOTA),
     refused(429, error("429", "ExceededBudget", kind="budget_exceeded"), QUOTA),
     refused(429, error("429", "litellm.RateLimitError: no", kind="throttling_error"), RATE_LIMIT),
+    refused(429, error("429", "No deployments available - crossed budget: x"), QUOTA),
     refused(408, error("408", "litellm.Timeout: no"), TRANSIENT),
     refused(500, error("500", "litellm.APIConnectionError: no"), TRANSIENT),
     refused(503, error("503", "litellm.ServiceUnavailableError: no"), TRANSIENT),
