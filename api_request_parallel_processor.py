@@ -22,15 +22,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
+    from request_engine.blocking import Client
     from request_engine.client import AsyncClient
     from request_engine.command_line import CommandLine
+    from request_engine.embeddings import Embeddings
+    from request_engine.extracted import Extracted
+    from request_engine.result import RequestFailed, Result
     from request_engine.summary import Summary
 
-__all__ = ["AsyncClient", "main", "process_api_requests_from_file"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Embeddings",
+    "Extracted",
+    "RequestFailed",
+    "Result",
+    "main",
+    "process_api_requests_from_file",
+]
 
 PROG = "api_request_parallel_processor"
 COOKBOOK_URL = "https://api.openai.com/v1/embeddings"
-LIBRARY = {"AsyncClient": "request_engine.client"}
+LIBRARY = {
+    "AsyncClient": "request_engine.client",
+    "Client": "request_engine.blocking",
+    "Embeddings": "request_engine.embeddings",
+    "Extracted": "request_engine.extracted",
+    "RequestFailed": "request_engine.result",
+    "Result": "request_engine.result",
+}
 """Classes for requests in memory, imported where they are used."""
 
 REQUIRED, REPEATED = "required", "repeated"
@@ -146,6 +166,33 @@ FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
             "NAME:VALUE",
             REPEATED,
             "a header for every request: 'X-Title: tides' (may be repeated)",
+        ),
+        (
+            "--response_schema",
+            "FILE",
+            None,
+            "a JSON Schema that every answer must fit: asked for as the service can, checked, and "
+            "asked for again with what was wrong, within --max_attempts",
+        ),
+        (
+            "--embed",
+            None,
+            None,
+            "the lines are texts to embed, an input or a text each: many go in one request, each "
+            "gets a row of its own; with a --save_filepath that ends in .npy the vectors go there",
+        ),
+        (
+            "--inputs_per_request",
+            "N",
+            None,
+            "with --embed: most texts of one request (default: what the service takes, at most "
+            "256)",
+        ),
+        (
+            "--tokens_per_request",
+            "N",
+            None,
+            "with --embed: most tokens of one request (default: what is known of the service)",
         ),
         (
             "--stream",
@@ -281,6 +328,10 @@ async def process_api_requests_from_file(
     models: "Mapping[str, str] | str | Iterable[str] | None" = None,
     body: "Mapping[str, Any] | str | Iterable[str] | None" = None,
     headers: "Mapping[str, str] | str | Iterable[str] | None" = None,
+    response_schema: str | None = None,
+    embed: bool = False,
+    inputs_per_request: int | None = None,
+    tokens_per_request: int | None = None,
     stream: bool = False,
     seconds_to_sleep_each_loop: float = 0.0,
     max_concurrent_requests: int | None = None,
@@ -306,7 +357,9 @@ async def process_api_requests_from_file(
     service has no such limit, "learn" to find it out; timeouts are seconds of one attempt.
     *token_encoding_name* None chooses by each request's model. *models* is a name for every
     line's model or a mapping of names, *body* an object of fields for bodies without them,
-    *headers* a mapping; the rows keep the bodies as they are. *show_progress* draws on a
+    *headers* a mapping; the rows keep the bodies as they are. *response_schema* is
+    a file with the JSON Schema that answers must fit. *embed* packs texts, at most
+    *inputs_per_request* and *tokens_per_request* in one. *show_progress* draws on a
     terminal and *stop_on_signals* lets the first Ctrl-C drain what is in flight: both are for the
     main thread of a command.
 
@@ -346,9 +399,11 @@ def find_providers() -> ModuleType:
 
 
 @cache
-def _client(name: str) -> type:
-    """The class *name* of the library, which knows our services."""
-    found = getattr(importlib.import_module(LIBRARY[name]), name)
+def _of_library(name: str) -> type:
+    """The class *name* of the library; a client is one that knows our services."""
+    found: type = getattr(importlib.import_module(LIBRARY[name]), name)
+    if not hasattr(found, "providers"):
+        return found
     ours = {"providers": find_providers().PROVIDERS, "__doc__": found.__doc__}
     return type(name, (found,), ours)
 
@@ -360,7 +415,7 @@ def __getattr__(name: str) -> type:
     and so does the class of any service.
     """
     if name in LIBRARY:
-        return _client(name)
+        return _of_library(name)
     if not name.startswith("_"):  # those are the import system's questions
         for one in find_providers().PROVIDERS:
             for found in type(one).__mro__[:-1]:

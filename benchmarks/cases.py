@@ -94,6 +94,13 @@ class Bench:
         words = [file, RESULTS, self.stub.base_url, str(in_flight), *more]
         return Case(name, [python, str(PEERS / script), *words], requests, self.cores.client)
 
+    def in_memory(self, face: str, requests: int, in_flight: int, limit: str, share: str) -> Case:
+        """The library, on one of its faces."""
+        bodies = str(self._file(requests).with_suffix(".bodies"))
+        script = str(HERE / "in_memory.py")
+        words = [script, face, bodies, self._url, str(in_flight), limit, share]
+        return Case(face, [sys.executable, *words], requests, self.cores.client)
+
     @property
     def _url(self) -> str:
         return self.stub.base_url + ("/embeddings" if self.embeddings else "/chat/completions")

@@ -17,7 +17,9 @@ QUESTIONS = ["What is a tide?", "What is a delta?", "What is a fjord?"]
 
 def answers(client, questions):
     """One for each, in their order; None where there is none."""
-    ask = [{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": q}]} for q in questions]
+    ask = [
+        {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": q}]} for q in questions
+    ]
     return [result.text if result.ok else None for result in client.in_order(ask)]
 
 

@@ -17,50 +17,52 @@ MODEL = "gpt-4o-mini"
 
 SENTENCES = [  # nobody of them exists
     "Mara Placeholder, 34, bakes bread in Sampleton.",
-    "The keeper of the lighthouse of Example Bay is Otto Testwell; he has turned 61.",
-    "At 19, Ida Mockingham already repairs bicycles.",
-    "Doctor Lorem Ipsumson is 47 and sees patients on Tuesdays.",
-    "After 40 years at sea, captain Quentin Notreal, 66, grows tomatoes.",
+    "Otto Testwell keeps the lighthouse of Example Bay; he has turned 61.",
+    "Ida Mockingham repairs bicycles, and is all of 19.",
+    "Lorem Ipsumson, 47, sees patients on Tuesdays.",
+    "Quentin Notreal went to sea until he was 66; now he grows tomatoes.",
     "Nora Fictiva is a student of 22 who plays the cello.",
-    "The oldest clerk in Sampleton is Basil Dummyfield, who is 70.",
+    "Basil Dummyfield, who is 70, is the oldest clerk in Sampleton.",
 ]
 
 
 class Person(BaseModel):
-    name: str
+    first_name: str
+    last_name: str
     age: int
-    occupation: str | None = None
 
 
-async def one_by_one(client: AsyncClient) -> list[Person | None]:
-    return [(await client.extract(text, Person, model=MODEL)).value for text in SENTENCES]
+async def one_by_one(client: AsyncClient) -> list:
+    return [await client.extract(text, Person, model=MODEL) for text in SENTENCES]
 
 
-async def gathered(client: AsyncClient) -> list[Person | None]:
+async def gather(client: AsyncClient) -> list:
     """All at once, in the order of the sentences."""
     asked = [client.extract(text, Person, model=MODEL) for text in SENTENCES]
-    return [one.value for one in await asyncio.gather(*asked)]
+    return await asyncio.gather(*asked)
 
 
-async def as_completed(client: AsyncClient) -> list[Person | None]:
-    """All at once, each as soon as it is there; `index` says which it is."""
-    return [one.value async for one in client.extract_all(SENTENCES, Person, model=MODEL)]
+async def as_completed(client: AsyncClient) -> list:
+    """All at once, each as soon as it is there; its `index` says which it is."""
+    return [one async for one in client.extract_all(SENTENCES, Person, model=MODEL)]
 
 
-async def two_at_a_time(client: AsyncClient) -> list[Person | None]:
-    asked = client.extract_all(SENTENCES, Person, model=MODEL, concurrency=2)
-    return [one.value async for one in asked]
+async def limited_to_two(client: AsyncClient) -> list:
+    """Two under way, in the order of the sentences."""
+    asked = client.extract_all(SENTENCES, Person, model=MODEL, concurrency=2, in_order=True)
+    return [one async for one in asked]
 
 
 async def main() -> None:
     async with AsyncClient(**SERVICE) as client:
-        for way in (one_by_one, gathered, as_completed, two_at_a_time):
+        for way in (one_by_one, gather, as_completed, limited_to_two):
             start = time.perf_counter()
-            people = await way(client)
+            found = await way(client)
             seconds = time.perf_counter() - start
-            print(f"{way.__name__.replace('_', ' '):<14} {seconds:5.2f} s, {len(people)} people")
-    for person in people:
-        print(" ", person)
+            people = sum(one.ok for one in found)
+            print(f"{way.__name__.replace('_', ' '):<14} {seconds:5.2f} s, {people} people")
+    for one in found:
+        print(" ", one.value if one.ok else f"nobody: {one.failure.message}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,16 +17,13 @@ from api_request_parallel_processor import AsyncClient, Client
 SERVICE = {"request_url": os.environ.get("LOCAL_ENDPOINT_URL", "http://127.0.0.1:8642")}
 MODEL = "gpt-4o-mini"
 MAX_WORKERS = 16
-DEADLINE = 60.0
-"""Seconds that one verdict may take."""
+DEADLINE = 60.0  # seconds that one verdict may take
 
 RUBRIC = "You grade answers. 1 is wrong, 10 is right, clear and short. Explain, then score."
+SCORE = {"type": "integer", "minimum": 1, "maximum": 10}
 VERDICT = {
     "type": "object",
-    "properties": {
-        "reason": {"type": "string"},
-        "score": {"type": "integer", "minimum": 1, "maximum": 10},
-    },
+    "properties": {"reason": {"type": "string"}, "score": SCORE},
     "required": ["reason", "score"],
     "additionalProperties": False,
 }
@@ -45,7 +43,6 @@ class Verdict:
 
 
 def body_of(item: Item) -> dict:
-    """The request that has *item* judged."""
     asked = f"Question: {item.question}\nAnswer: {item.answer}"
     form = {"name": "verdict", "strict": True, "schema": VERDICT}
     return {
@@ -61,9 +58,10 @@ def verdict_of(result) -> Verdict:
         return Verdict(None, f"{result.failure.kind}: {result.failure.message}")
     try:
         said = json.loads(result.text)
-        return Verdict(int(said["score"]), said["reason"])
+        score, reason = said["score"], said["reason"]
     except (ValueError, KeyError, TypeError):
         return Verdict(None, f"not a verdict: {result.text[:80]!r}")
+    return Verdict(score, reason)
 
 
 class Judge:
@@ -97,33 +95,29 @@ class AsyncJudge:
         return [verdict_of(result) async for result in asked]
 
 
-def report(verdicts: Sequence[Verdict], seconds: float) -> str:
-    scores = [one.score for one in verdicts if one.score is not None]
-    mean = f"mean score {sum(scores) / len(scores):.2f}" if scores else "no mean"
-    lines = [f"{len(scores)} of {len(verdicts)} judged in {seconds:.1f} s, {mean}"]
-    lines += [
-        f"  no score for item {index}: {one.reason}"
-        for index, one in enumerate(verdicts)
-        if one.score is None
-    ]
-    return "\n".join(lines)
-
-
-async def in_a_loop(items: Sequence[Item]) -> list[Verdict]:
+async def judged_in_a_loop(items: Sequence[Item]) -> list[Verdict]:
     async with AsyncClient(**SERVICE) as client:
         return await AsyncJudge(client).evaluate_async(items)
 
 
+def report(verdicts: Sequence[Verdict], seconds: float) -> str:
+    scores = [one.score for one in verdicts if one.score is not None]
+    mean = f"mean score {sum(scores) / len(scores):.2f}" if scores else "no mean"
+    lines = [f"{len(scores)} of {len(verdicts)} judged in {seconds:.1f} s, {mean}"]
+    reasons = Counter(one.reason for one in verdicts if one.score is None)
+    lines += [f"  {count} without a score: {reason}" for reason, count in reasons.most_common()]
+    return "\n".join(lines)
+
+
 def main() -> None:
-    items = [Item(f"What is {n} + {n}?", str(2 * n if n % 5 else n)) for n in range(100)]
+    items = [Item(f"What is {n} + {n}?", str(2 * n)) for n in range(100)]
     with Client(**SERVICE) as client:
         judge = Judge(client)
         print("one:", judge.answer(items[0]))
         start = time.perf_counter()
         print("blocking:", report(judge.evaluate(items), time.perf_counter() - start))
     start = time.perf_counter()
-    verdicts = asyncio.run(in_a_loop(items))
-    print("async:", report(verdicts, time.perf_counter() - start))
+    print("async:", report(asyncio.run(judged_in_a_loop(items)), time.perf_counter() - start))
 
 
 if __name__ == "__main__":

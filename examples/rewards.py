@@ -84,7 +84,8 @@ class RewardModel:
 
     def evaluate_batch(self, samples: Sequence[Sample], deadline: float = DEADLINE) -> Pending:
         """Ask for the rewards, and return at once."""
-        return Pending(self.client.submit(map(body_of, samples), batch_deadline=deadline))
+        bodies = [body_of(sample) for sample in samples]
+        return Pending(self.client.submit(bodies, batch_deadline=deadline))
 
 
 def gpu_step() -> None:
@@ -102,14 +103,18 @@ def main() -> None:
         worked = time.perf_counter() - start
         rewards = pending.collect()
         seconds = time.perf_counter() - start
-        print(f"submitted in {submitted:.3f} s, GPU done at {worked:.2f} s, rewards at {seconds:.2f} s")
+        print(
+            f"submitted in {submitted:.3f} s, GPU done at {worked:.2f} s, rewards at {seconds:.2f} s"
+        )
         print(f"{sum(rewards.mask)} of {len(samples)} have a reward, mean {rewards.mean:.2f}")
         print(f"{client.tally.attempts} requests for {len(set(samples))} distinct samples")
     with Client(request_url="http://127.0.0.1:9") as client:  # nothing listens there
         start = time.perf_counter()
         rewards = RewardModel(client).evaluate_batch(samples, deadline=1.0).collect()
         seconds = time.perf_counter() - start
-        print(f"service down: back after {seconds:.2f} s, {sum(rewards.mask)} rewards, none made up")
+        print(
+            f"service down: back after {seconds:.2f} s, {sum(rewards.mask)} rewards, none made up"
+        )
 
 
 if __name__ == "__main__":

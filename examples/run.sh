@@ -12,10 +12,10 @@ script=examples/run.sh
 here=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 . "$here/scripts/environment.sh"
 
-name=${1-}
-name=${name##*/}
-name=${name%.py}
-case $name in
+example=${1-}
+example=${example##*/}
+example=${example%.py}
+case $example in
     judge) latency=0.5 trouble='--fault=filter=0.05' ;; # some answers that the service will not judge
     rewards) latency=0.1 trouble= ;;
     extraction) latency=0.88 trouble= ;;
@@ -30,4 +30,4 @@ python=${PREPARED_PYTHON-}
 PYTHONPATH=$here # whatever folder we are called from
 export PYTHONPATH
 exec "$python" -P -m request_engine.local_endpoint --latency "${LATENCY:-$latency}" $trouble -- \
-    "$python" "$here/examples/$name.py" "$@"
+    "$python" "$here/examples/$example.py" "$@"

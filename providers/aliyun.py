@@ -9,9 +9,13 @@ from typing import Any, ClassVar
 
 from request_engine import tokens
 from request_engine.encodings import Encode
+from request_engine.json_forms import JsonForm
 from request_engine.provider import Profile, number
 from request_engine.records import Kind, Limit, Usage
+from request_engine.turns import CHAT as CHAT_TURNS
+from request_engine.turns import Within
 
+from .json_asked import JSON_OBJECT
 from .openai_compatible import UNBOUNDED, OpenAICompatible, image_tokens_of
 
 TEXT, MULTIMODAL = "text-generation/generation", "multimodal-generation/generation"
@@ -39,6 +43,7 @@ class Aliyun(OpenAICompatible):
     base_url = "https://dashscope.aliyuncs.com/compatible-mode/v1"
     endpoints = (TEXT, MULTIMODAL, TEXT_EMBEDDING, *OpenAICompatible.endpoints)
     profile = Profile(burst_seconds=0.0, inputs_per_request=10)
+    json_forms = {**JSON_OBJECT, TEXT: JsonForm(turns=Within("input", CHAT_TURNS))}
     overruling = (("free allocated quota", Kind.QUOTA),)
     codes: ClassVar[Mapping[str, Kind]] = {
         "throttling": Kind.RATE_LIMIT,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from request_engine.provider import Profile
 from request_engine.records import Kind
 
+from .json_asked import UNTOLD
 from .openai_compatible import OpenAICompatible
 
 
@@ -20,7 +21,16 @@ class Azure(OpenAICompatible):
     aliases = ("azure_openai",)
     hosts = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
     key_variables = ("AZURE_OPENAI_API_KEY", "AZURE_API_KEY")
-    profile = Profile(burst_seconds=1.0, charges_ceiling=True)
+    json_forms = UNTOLD
+    profile = Profile(
+        burst_seconds=1.0,
+        charges_ceiling=True,
+        # Not confirmed: that what OpenAI takes at once is taken here.
+        inputs_per_request=2_048,
+        tokens_per_input=8_192,
+        tokens_per_request=300_000,
+        base64_vectors=True,
+    )
     codes: ClassVar[Mapping[str, Kind]] = {
         "insufficient_quota": Kind.RATE_LIMIT,  # every one of its kinds of 429 passes
     }

@@ -11,6 +11,7 @@ from request_engine.encodings import Encode
 from request_engine.provider import Profile, number
 from request_engine.records import Kind, Usage
 
+from .json_asked import JSON_OBJECT
 from .openai_compatible import UNBOUNDED, OpenAICompatible, usage_of
 
 INFERENCE = "inference"
@@ -24,6 +25,7 @@ class DeepInfra(OpenAICompatible):
     key_variables = ("DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN")
     base_url = "https://api.deepinfra.com/v1/openai"
     profile = Profile(max_concurrent=200)
+    json_forms = JSON_OBJECT
 
     def endpoint_of_path(self, path: str) -> str | None:
         return INFERENCE if "/v1/inference/" in path else super().endpoint_of_path(path)

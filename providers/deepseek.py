@@ -3,6 +3,7 @@
 from request_engine.provider import Profile
 from request_engine.records import Kind, Limit
 
+from .json_asked import JSON_OBJECT
 from .openai_compatible import OpenAICompatible
 
 
@@ -13,6 +14,7 @@ class DeepSeek(OpenAICompatible):
     hosts = ("api.deepseek.com",)
     key_variables = ("DEEPSEEK_API_KEY",)
     base_url = "https://api.deepseek.com"
+    json_forms = JSON_OBJECT
     profile = Profile(max_concurrent=500)
     only_limit = Limit.CONCURRENCY
     finish_reasons = {

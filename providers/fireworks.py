@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from request_engine.records import Kind
 
+from .json_asked import BY_SCHEMA
 from .openai_compatible import OpenAICompatible
 
 
@@ -20,6 +21,7 @@ class Fireworks(OpenAICompatible):
     hosts = ("api.fireworks.ai",)
     key_variables = ("FIREWORKS_API_KEY",)
     base_url = "https://api.fireworks.ai/inference/v1"
+    json_forms = BY_SCHEMA
     phrases = (("lora", Kind.MODEL_CONFIG),)
     statuses: ClassVar[Mapping[int, Kind]] = {412: Kind.QUOTA}
     # Not confirmed: whether x-ratelimit-limit-tokens-prompt and -generated are a second's.

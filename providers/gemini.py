@@ -13,12 +13,15 @@ from typing import Any, ClassVar
 from request_engine import splice
 from request_engine.encodings import Encode
 from request_engine.event_stream import Assembler
+from request_engine.json_forms import JsonForm, Schema, Subset
 from request_engine.provider import SHOWN, Wall, number
 from request_engine.records import Kind, Outcome, Reply, Request, Usage
 from request_engine.runaway import Speech
+from request_engine.turns import CONTENTS
 
 from .gemini_stream import GeminiStream, GeminiStreamed
 from .google_errors import GoogleErrors
+from .json_asked import BY_SCHEMA
 from .openai_compatible import CHAT, EMBEDDINGS, UNBOUNDED
 
 GENERATE, STREAM = "generateContent", "streamGenerateContent"
@@ -40,6 +43,32 @@ _MEDIUM = 258
 """Tokens of a picture in one tile. Not confirmed for larger ones: their usage corrects it."""
 
 
+def _generation_config(schema: Schema, strict: bool) -> Mapping[str, Any]:
+    asked = {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    return {"generationConfig": asked}
+
+
+def _generation_config_in_snake(schema: Schema, strict: bool) -> Mapping[str, Any]:
+    asked = {"response_mime_type": "application/json", "response_json_schema": schema}
+    return {"generation_config": asked}
+
+
+_KNOWN = Subset(
+    frozenset(
+        {"$id", "$defs", "$ref", "type", "format", "title", "description", "enum", "const"}
+        | {"items", "prefixItems", "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf"}
+        | {"properties", "additionalProperties", "required"}
+    ),
+    frozenset({"date-time", "date", "time"}),
+    closed=False,
+)
+"""What its page on structured output lists."""
+_FORM = JsonForm(turns=CONTENTS, place=_generation_config, subset=_KNOWN, told=False)
+_IN_SNAKE = JsonForm(
+    turns=CONTENTS, place=_generation_config_in_snake, subset=_KNOWN, told=False
+)
+
+
 class Gemini(GoogleErrors):
     """Bodies are sent natively where they have `contents`, `content` or `requests`.
 
@@ -50,6 +79,7 @@ class Gemini(GoogleErrors):
     native: ClassVar[tuple[str, ...]] = (GENERATE, STREAM, EMBED, BATCH_EMBED)
     endpoints = (*native, CHAT, EMBEDDINGS)
     streams = (GENERATE, STREAM, CHAT)
+    json_forms = {**BY_SCHEMA, GENERATE: _FORM, STREAM: _FORM}
     finish_reasons: ClassVar[Mapping[str, Kind]] = {
         **GoogleErrors.finish_reasons,
         **dict.fromkeys(_FILTERED, Kind.CONTENT_FILTER),
@@ -80,6 +110,10 @@ class Gemini(GoogleErrors):
             return request.raw_body
         members = splice.members(request.raw_body.decode())
         return splice.joined([one for one in members if one.key not in _IN_THE_PATH]).encode()
+
+    def json_form(self, endpoint: str, body: Mapping[str, Any]) -> JsonForm | None:
+        form = super().json_form(endpoint, body)
+        return _IN_SNAKE if form is _FORM and "generation_config" in body else form
 
     def assembler(self) -> Assembler:
         return GeminiStreamed(self.usage)

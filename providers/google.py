@@ -13,6 +13,7 @@ from request_engine.provider import Profile
 
 from .gemini import Gemini
 from .google_errors import GoogleErrors
+from .json_asked import BY_SCHEMA
 
 _COMPATIBLE = "/v1beta/openai"
 _EMBEDDED = 100
@@ -56,6 +57,7 @@ class GoogleOpenAI(GoogleErrors):
     base_url = f"https://generativelanguage.googleapis.com{_COMPATIBLE}"
     endpoints = ("chat/completions", "embeddings")
     streams = ("chat/completions",)
+    json_forms = BY_SCHEMA
     profile = Google.profile
 
     def matches(self, url: SplitResult) -> bool:

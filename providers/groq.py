@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from request_engine.limit_headers import Announced
 from request_engine.records import Kind, Usage
 
+from .json_asked import JSON_OBJECT
 from .openai_compatible import OpenAICompatible
 
 
@@ -18,6 +19,7 @@ class Groq(OpenAICompatible):
     hosts = ("api.groq.com",)
     key_variables = ("GROQ_API_KEY",)
     base_url = "https://api.groq.com/openai/v1"
+    json_forms = JSON_OBJECT
     codes: ClassVar[Mapping[str, Kind]] = {
         # The model's own output did not fit; another attempt may.
         "json_validate_failed": Kind.BAD_ANSWER,

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult
 
 from request_engine import splice
 from request_engine.encodings import Encode
+from request_engine.json_forms import JsonForm
 from request_engine.provider import Wall
 from request_engine.records import Failure, Kind, Outcome, Reply, Request, Success
 
@@ -57,6 +58,9 @@ class LabGateway(OpenAICompatible):
 
     def completion_tokens(self, body: Mapping[str, Any], endpoint: str) -> int:
         return super().completion_tokens(body, _upstream(endpoint, body))
+
+    def json_form(self, endpoint: str, body: Mapping[str, Any]) -> JsonForm | None:
+        return super().json_form(_upstream(endpoint, body), body)
 
     def read(self, reply: Reply, wall: Wall = time.time) -> Outcome:
         """Read the envelope, then what is inside it in the same way."""

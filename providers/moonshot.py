@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from request_engine.provider import Profile
 from request_engine.records import Kind, Usage
 
+from .json_asked import JSON_OBJECT
 from .openai_compatible import OpenAICompatible
 
 
@@ -21,6 +22,7 @@ class Moonshot(OpenAICompatible):
     key_variables = ("MOONSHOT_API_KEY",)
     base_url = "https://api.moonshot.cn/v1"
     profile = Profile(charges_ceiling=True)
+    json_forms = JSON_OBJECT
     codes: ClassVar[Mapping[str, Kind]] = {
         "exceeded_current_quota_error": Kind.QUOTA,  # with 429 or 403
         "rate_limit_reached_error": Kind.RATE_LIMIT,

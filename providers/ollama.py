@@ -10,9 +10,12 @@ from typing import Any
 from request_engine import tokens
 from request_engine.encodings import Encode
 from request_engine.event_stream import EVENTS, Assembler
+from request_engine.json_forms import JsonForm, Schema
 from request_engine.provider import Profile, number
 from request_engine.records import Kind, Limit, Usage
+from request_engine.turns import Prompt
 
+from .json_asked import BY_SCHEMA
 from .ollama_stream import LINES, OllamaStream
 from .openai_compatible import (
     CHAT,
@@ -28,6 +31,10 @@ _LIKE = {NATIVE_CHAT: CHAT, GENERATE: COMPLETIONS, EMBED: EMBEDDINGS, OLDER_EMBE
 """Endpoints of its own, each with the one whose body has its words in the same place."""
 
 
+def _format(schema: Schema, strict: bool) -> Mapping[str, Any]:
+    return {"format": schema}
+
+
 class Ollama(OpenAICompatible):
     """Answers one request at a time unless told otherwise, queues 512 and refuses those beyond.
 
@@ -41,6 +48,11 @@ class Ollama(OpenAICompatible):
     endpoints = (*_LIKE, *OpenAICompatible.endpoints)
     streams = (NATIVE_CHAT, GENERATE, *OpenAICompatible.streams)
     stream_types = (EVENTS, LINES)
+    json_forms = {
+        **BY_SCHEMA,
+        NATIVE_CHAT: JsonForm(place=_format),
+        GENERATE: JsonForm(turns=Prompt("system"), place=_format),
+    }
     overruling = (
         # Its queue is full (503): nothing was executed, and fewer in flight are the cure.
         ("maximum pending requests exceeded", Kind.RATE_LIMIT),

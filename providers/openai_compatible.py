@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 from request_engine import image_tokens, tokens
 from request_engine.encodings import Encode
 from request_engine.event_stream import Assembler
+from request_engine.json_forms import JsonForm
 from request_engine.provider import Provider, number
 from request_engine.records import Kind, Request, Usage
+from request_engine.turns import MESSAGES_TURNS, PROMPT, RESPONSES_TURNS
 
 from .openai_images import rule_for
 from .openai_streams import Streamed
@@ -20,6 +22,8 @@ UNBOUNDED = 256
 """Tokens reserved for an answer whose length the body does not bound."""
 _COMPLETIONS_BOUND = 16
 """max_tokens that the completions endpoint assumes itself."""
+MESSAGES_NEED = {"max_tokens": 4_096}
+"""Without which the Messages shape is refused; added only to what asks for JSON."""
 _ANSWERS = ("choices", "data", "output", "content", "results")
 _USAGE_WANTED = b', "stream_options": {"include_usage": true}}'
 
@@ -36,6 +40,13 @@ class OpenAICompatible(Provider):
         "content_filter": Kind.CONTENT_FILTER,
         "refusal": Kind.CONTENT_FILTER,
         "error": Kind.BAD_ANSWER,
+    }
+
+    json_forms: ClassVar[Mapping[str, JsonForm]] = {
+        CHAT: JsonForm(),
+        COMPLETIONS: JsonForm(turns=PROMPT),
+        RESPONSES: JsonForm(turns=RESPONSES_TURNS),
+        MESSAGES: JsonForm(turns=MESSAGES_TURNS, needed=MESSAGES_NEED),
     }
 
     may_be_empty: ClassVar[bool] = True

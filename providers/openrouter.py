@@ -12,6 +12,7 @@ from request_engine.judgement import ServiceError
 from request_engine.provider import Wall
 from request_engine.records import Failure, Kind, Reply
 
+from .json_asked import STRICTLY
 from .openai_compatible import OpenAICompatible
 
 
@@ -23,6 +24,7 @@ class OpenRouter(OpenAICompatible):
     hosts = ("openrouter.ai",)
     key_variables = ("OPENROUTER_API_KEY",)
     base_url = "https://openrouter.ai/api/v1"
+    json_forms = STRICTLY
     overruling = (("free-models-per-day", Kind.QUOTA),)  # until midnight, with a 429
     codes: ClassVar[Mapping[str, Kind]] = {
         "refusal": Kind.CONTENT_FILTER,

@@ -9,6 +9,7 @@ from typing import ClassVar
 from request_engine.provider import Profile
 from request_engine.records import Kind
 
+from .json_asked import JSON_OBJECT
 from .openai_compatible import OpenAICompatible
 
 
@@ -23,7 +24,8 @@ class SiliconFlow(OpenAICompatible):
     hosts = ("api.siliconflow.cn", "api.siliconflow.com")
     key_variables = ("SILICONFLOW_API_KEY", "siliconflow_api_key")
     base_url = "https://api.siliconflow.cn/v1"
-    profile = Profile(inputs_per_request=32)
+    profile = Profile(inputs_per_request=32, base64_vectors=True)
+    json_forms = JSON_OBJECT
     overruling = (
         # A day's limit: it is not there again within any wait of ours.
         ("rpd limit reached", Kind.QUOTA),

@@ -6,6 +6,7 @@ from typing import ClassVar
 from request_engine.provider import Profile
 from request_engine.records import Kind
 
+from .json_asked import BY_SCHEMA
 from .openai_compatible import OpenAICompatible
 
 
@@ -18,4 +19,5 @@ class Together(OpenAICompatible):
     key_variables = ("TOGETHER_API_KEY",)
     base_url = "https://api.together.ai/v1"
     profile = Profile(burst_seconds=0.0)  # its limits, in headers too, are a second's
+    json_forms = BY_SCHEMA
     statuses: ClassVar[Mapping[int, Kind]] = {403: Kind.BAD_REQUEST}

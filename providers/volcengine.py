@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from request_engine.encodings import Encode
+from request_engine.provider import Profile
 from request_engine.records import Kind, Limit
 
-from .openai_compatible import EMBEDDINGS, OpenAICompatible
+from .json_asked import STRICTLY
+from .openai_compatible import CHAT, EMBEDDINGS, OpenAICompatible
 
 BATCH, MULTIMODAL = "batch/chat/completions", "embeddings/multimodal"
 _RISKS = [
@@ -30,7 +32,9 @@ class Volcengine(OpenAICompatible):
     key_variables = ("ARK_API_KEY", "VOLCENGINE_API_KEY")
     base_url = "https://ark.cn-beijing.volces.com/api/v3"
     # Not confirmed: the most texts of one embeddings request.
+    profile = Profile(base64_vectors=True)
     endpoints = (BATCH, MULTIMODAL, *OpenAICompatible.endpoints)
+    json_forms = {**STRICTLY, BATCH: STRICTLY[CHAT]}
     limits_named: ClassVar[Mapping[str, Limit]] = {
         "ratelimitexceeded.endpointrpmexceeded": Limit.REQUESTS,
         "ratelimitexceeded.endpointtpmexceeded": Limit.TOKENS,

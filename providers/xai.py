@@ -9,6 +9,7 @@ from typing import ClassVar
 from request_engine.provider import Profile
 from request_engine.records import Kind
 
+from .json_asked import BY_SCHEMA
 from .openai_compatible import OpenAICompatible
 
 
@@ -20,6 +21,7 @@ class XAI(OpenAICompatible):
     hosts = ("api.x.ai", ".api.x.ai")
     key_variables = ("XAI_API_KEY",)
     base_url = "https://api.x.ai/v1"
+    json_forms = BY_SCHEMA
     profile = Profile(burst_seconds=0.0)  # a second's limit is a sixtieth of the minute's
     codes: ClassVar[Mapping[str, Kind]] = {"personal-team-blocked:spending-limit": Kind.QUOTA}
     phrases = (("content violates usage guidelines", Kind.CONTENT_FILTER),)

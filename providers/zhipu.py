@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from request_engine.records import Kind, Limit
 
+from .json_asked import JSON_OBJECT
 from .openai_compatible import OpenAICompatible
 
 
@@ -20,6 +21,7 @@ class Zhipu(OpenAICompatible):
     hosts = ("open.bigmodel.cn",)
     key_variables: ClassVar[tuple[str, ...]] = ("ZHIPUAI_API_KEY", "BIGMODEL_API_KEY")
     base_url = "https://open.bigmodel.cn/api/paas/v4"
+    json_forms = JSON_OBJECT
     # Not confirmed: the most texts of one embeddings request.
     codes: ClassVar[Mapping[str, Kind]] = {
         **dict.fromkeys(("1000", "1001", "1002", "1003", "1004", "1005"), Kind.AUTH),

@@ -8,7 +8,7 @@
                       scan, identity
     intake            a batch ahead: what will each cost? -> counting, token_counts, tokens,
                       image_tokens, encodings
-    targets           a target of one or several that has room -> target, budget
+    targets           a target of one or several that has room -> target, budget, leaving
     budget            may it go now? -> gate: allowance (limits given), pace (limits found);
                       window: how many in flight; pause: when nobody is let in;
                       reservation, sizes, charges: what an attempt takes;

@@ -56,9 +56,9 @@ class Amendment:
         if named is not None and named.value != model:
             changed["model"] = named
         if changed:
-            request = _with(request, changed)
+            request = with_members(request, changed)
         if self._stream and request.body.get("stream") is not True and self._can_stream(request):
-            request = _with(request, {"stream": _STREAM})
+            request = with_members(request, {"stream": _STREAM})
         return request
 
     def _can_stream(self, request: Request) -> bool:
@@ -104,7 +104,7 @@ def read_models(given: Mapping[str, str] | str | Iterable[str] | None) -> dict[s
     return names
 
 
-def _with(request: Request, changed: Mapping[str | None, Piece]) -> Request:
+def with_members(request: Request, changed: Mapping[str | None, Piece]) -> Request:
     """*request* with what is *changed* in its body, in its place or at the end."""
     text = request.raw_body.decode()
     new = [piece for key, piece in changed.items() if key not in request.body]

@@ -5,10 +5,12 @@ to the same account shares its limits. It is there while a client is open.
 """
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -18,6 +20,10 @@ from request_engine.errors import BadInput
 from request_engine.loops import fastest_loop
 
 Result = TypeVar("Result")
+Closing = Callable[[], Coroutine[Any, Any, None]]
+
+_AT_EXIT = 5.0
+"""Seconds that closing may take when the interpreter ends and clients are still open."""
 
 
 @dataclass(slots=True)
@@ -32,18 +38,56 @@ class Background:
 
     def __init__(self) -> None:
         self.loop = fastest_loop()()
+        self.closings = dict[Closing, None]()
+        """What ends the clients that are open, in order of opening."""
         self._accounts: dict[Hashable, _Account] = {}
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._over: Future[None] | None = None
+        """What waits for its end, once that has begun."""
         self._thread = threading.Thread(target=self._run, name="request engine", daemon=True)
         self._thread.start()
 
-    def submit(self, coroutine: Coroutine[Any, Any, Result]) -> "Future[Result]":
-        """Run *coroutine* there; its result is for any thread."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+    def post(self, call: Callable[..., object], *given: object) -> None:
+        """Have *call* called there, after all that was posted before."""
+        self.must_be_here()
+        with self._lock:  # whatever is posted before the end is still called
+            self._must_run()
+            self.loop.call_soon_threadsafe(call, *given)
 
-    def close(self) -> None:
-        """End the loop and the thread, once nothing runs there any more."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
+    def submit(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
+        """Do *work* there; its result is for any thread."""
+        try:
+            self.must_be_here()
+            with self._lock:
+                self._must_run()
+                return asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError:
+            work.close()
+            raise
+
+    @property
+    def here(self) -> bool:
+        """Whether it runs in this process, rather than in the one it was forked from."""
+        return self._process == os.getpid()
+
+    def must_be_here(self) -> None:
+        """RuntimeError where nothing can be asked of it, in a process that was forked off."""
+        if not self.here:
+            raise RuntimeError(
+                "the client was opened before this process was forked off: open one in here"
+            )
+
+    def end(self, ended: "Future[None]") -> None:
+        """End the loop and the thread, and then say so. To be called there."""
+        with self._lock:
+            self._over = ended
+        self.loop.stop()
+
+    def join(self, seconds: float | None = None) -> None:
+        """See the thread ended, if its end has begun."""
+        if self._over is not None:
+            self._thread.join(seconds)
 
     def budget(self, account: Hashable, limits: Hashable, make: Callable[[], Budget]) -> Budget:
         """The budget of *account*, made if nobody talks to it yet. To be given back.
@@ -68,14 +112,21 @@ class Background:
         if not known.users:
             del self._accounts[account]
 
+    def _must_run(self) -> None:
+        if self._over is not None:
+            raise RuntimeError("the client was closed meanwhile")
+
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
         finally:
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
-            self.loop.run_until_complete(self.loop.shutdown_default_executor())
+            with suppress(RuntimeError):  # no thread is started any more while Python ends
+                self.loop.run_until_complete(self.loop.shutdown_default_executor())
             self.loop.close()
+            if self._over is not None:
+                self._over.set_result(None)
 
 
 class _Shared:
@@ -83,31 +134,66 @@ class _Shared:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._background: Background | None = None
+        self.background: Background | None = None
         self._users = 0
+        atexit.register(self._leave_all)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
     def hold(self) -> Background:
         with self._lock:
-            if self._background is None:
-                self._background = Background()
+            if self.background is None:
+                self.background = Background()
             self._users += 1
-            return self._background
+            return self.background
 
-    def release(self, background: Background) -> None:
-        with self._lock:
-            if background is not self._background:  # it stayed behind in the process forked from
-                return
-            self._users -= 1
-            if not self._users:
-                self._background = None
-                background.close()
+    def release(self, background: Background, closing: Closing | None) -> "Future[None]":
+        left: Future[None] = Future()
+        left.set_running_or_notify_cancel()  # whoever waits for it cannot cancel it
+        if background is self.background:
+            background.submit(self._leave(background, closing, left))
+        else:  # it stayed behind in the process forked from
+            left.set_result(None)
+        return left
+
+    async def _leave(
+        self, background: Background, closing: Closing | None, left: "Future[None]"
+    ) -> None:
+        try:
+            if closing is not None:
+                await closing()
+        finally:
+            with self._lock:
+                self._users -= 1
+                if last := not self._users:
+                    self.background = None
+            if last:
+                background.end(left)
+            else:
+                left.set_result(None)
+
+    def _leave_all(self) -> None:
+        """The interpreter ends, and there is nobody who would close what is open."""
+        background = self.background
+        if background is None:
+            return
+        self.background = None
+
+        async def leave() -> None:
+            try:
+                async with asyncio.timeout(_AT_EXIT):
+                    for closing in tuple(background.closings):
+                        await closing()
+            finally:
+                background.end(Future())
+
+        background.submit(leave())
+        background.join(2 * _AT_EXIT)
 
     def _forget(self) -> None:
         """A forked process has no thread but its own: the loop runs in the other one."""
         self._lock = threading.Lock()
-        self._background, self._users = None, 0
+        self.background, self._users = None, 0
 
 
 @cache
@@ -120,11 +206,9 @@ def hold() -> Background:
     return _shared().hold()
 
 
-def release(background: Background) -> None:
-    """It is needed no longer by one who held it; without any it ends."""
-    _shared().release(background)
+def release(background: Background, closing: Closing | None = None) -> "Future[None]":
+    """It is needed no longer by one who held it, once *closing* is done there.
 
-
-def is_current(background: Background) -> bool:
-    """Whether *background* runs in this process, rather than in the one it was forked from."""
-    return background is _shared()._background
+    Without any it ends, and what is returned is done when it has.
+    """
+    return _shared().release(background, closing)

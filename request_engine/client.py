@@ -1,36 +1,43 @@
 """Requests in memory: ask one, or many as fast as the limits allow. `blocking.py` is the same
 without `await`.
 
-    async with AsyncClient(provider="openai") as client:
+    async with AsyncClient(request_url="https://...") as client:
         one = await client.ask({"model": "gpt-4o-mini", "messages": [...]})
         async for result in client.as_completed(bodies):
             print(result.text if result.ok else result.failure.message)
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import os
+import warnings
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
-from request_engine import background, preflight
-from request_engine.asking import Asking, Bodies
+from request_engine import background, preflight, sharing
+from request_engine.asking import AsyncAsking, Bodies, Body
 from request_engine.background import Background
+from request_engine.cache import Cache
 from request_engine.destination import Asked, Given, Timeouts
+from request_engine.embeddings import Embedding, Embeddings, Texts
+from request_engine.extraction import Extraction
+from request_engine.extracts import AsyncExtracts
+from request_engine.handle import AsyncHandle
 from request_engine.provider import Provider
 from request_engine.result import Result
-from request_engine.session import Opening, Session, Settings
+from request_engine.session import Opening, Session, Settings, Terms
 from request_engine.tally import Tally
 
 
-class AsyncClient:
-    """A service, or several, as requests in memory reach them.
-
-    Open it once and use it from one event loop as often as you like: all calls, and all other
-    clients of this process that talk to the same account, share its limits.
-    """
+class BaseClient:
+    """How a client was asked for, and what it is while it is open: common to both faces."""
 
     providers: ClassVar[Sequence[Provider]] = ()
     """The services there are; the door has them."""
+    _background: Background | None = None
+    _session: Session | None = None
 
     def __init__(
         self,
@@ -58,8 +65,17 @@ class AsyncClient:
         body: Mapping[str, Any] | None = None,
         headers: Given = None,
         stream: bool = False,
+        cache: Cache | str | os.PathLike[str] | None = None,
+        cache_sampled: bool = False,
+        share: Literal["auto"] | bool = "auto",
     ) -> None:
-        """The parameters are those of `process_api_requests_from_file`.
+        """The parameters are those of `process_api_requests_from_file`, and three more.
+
+        *cache* keeps answers for the next time that the same is asked: "memory" for as long as
+        there is this client, a path for good, in an SQLite file. *cache_sampled*: also those to
+        requests that may be answered differently each time: all but embeddings and those with a
+        temperature of 0 or a seed. *share*: identical requests in flight have one call; "auto"
+        means those whose answers a cache would keep.
 
         BadInput (a ValueError) where they make no sense; that there is a key is seen when it opens.
         """
@@ -94,13 +110,61 @@ class AsyncClient:
             max_attempts=preflight.count(max_attempts, "max_attempts"),
             max_wait=preflight.seconds(max_wait, "max_wait"),
             max_same_refusals=most,
+            reuse=sharing.reuse(cache, cache_sampled, share),
         )
         self._opening = Opening(settings, self.providers)
-        self._background: Background | None = None
-        self._session: Session | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {'open' if self._session else 'not open'}>"
+
+    def __del__(self) -> None:
+        held = self._background
+        if held is not None and held.here:
+            self._left(held)
+            warnings.warn(f"a {type(self).__name__} was never closed", ResourceWarning, 2, self)
+
+    @property
+    def tally(self) -> Tally:
+        """What was asked, answered and used so far, of all calls."""
+        return self._opened()[1].tally
+
+    def _terms(
+        self,
+        concurrency: int | None,
+        deadline: float | None,
+        batch_deadline: float | None,
+        extraction: Extraction | None = None,
+    ) -> Terms:
+        """BadInput where they make no sense."""
+        return Terms(
+            concurrency=None
+            if concurrency is None
+            else preflight.count(concurrency, "concurrency"),
+            deadline=None if deadline is None else preflight.seconds(deadline, "deadline"),
+            batch_deadline=None
+            if batch_deadline is None
+            else preflight.seconds(batch_deadline, "batch_deadline"),
+            extraction=extraction,
+        )
+
+    def _left(self, held: Background) -> "Future[None]":
+        """Give up what is in flight, and end; done when all that has ended."""
+        self._background = self._session = None
+        return background.release(held, self._opening.close)
+
+    def _opened(self) -> tuple[Background, Session]:
+        if self._background is None or self._session is None:
+            raise RuntimeError("the client is not open: use `async with`, or open() it first")
+        self._background.must_be_here()
+        return self._background, self._session
+
+
+class AsyncClient(BaseClient, AsyncExtracts):
+    """A service, or several, as requests in memory reach them.
+
+    Open it once and use it as often as you like: all calls, and all other clients of this process
+    that talk to the same account, share its limits.
+    """
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -114,11 +178,6 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    @property
-    def tally(self) -> Tally:
-        """What was asked, answered and used so far, of all calls that have ended."""
-        return self._opened()[1].tally
-
     async def open(self) -> None:
         """Begin. BadInput where there is no key, or the account is in use with other limits."""
         if self._session is not None:
@@ -128,24 +187,21 @@ class AsyncClient:
             opening = held.submit(self._opening.open(held))
             self._session = await asyncio.wrap_future(opening)
         except BaseException:
-            background.release(held)
+            background.release(held, self._opening.close)
             raise
         self._background = held
 
     async def close(self) -> None:
         """Give up what is in flight, and end. A second call does nothing."""
-        held, self._background, self._session = self._background, None, None
-        if held is None:
-            return
-        if background.is_current(held):
-            await asyncio.wrap_future(held.submit(self._opening.close()))
-        await asyncio.to_thread(background.release, held)
+        held = self._background
+        if held is not None:
+            await asyncio.wrap_future(self._left(held))
+            held.join()
 
     async def ask(self, body: Mapping[str, Any], *, deadline: float | None = None) -> Result:
         """The result of one request, which may take *deadline* seconds."""
-        async for result in self.as_completed([body], deadline=deadline):
-            return result
-        raise AssertionError("every request has a result")
+        [result] = await self.gather([body], deadline=deadline)
+        return result
 
     async def gather(
         self,
@@ -156,51 +212,87 @@ class AsyncClient:
         batch_deadline: float | None = None,
     ) -> list[Result]:
         """The results of *bodies*, in their order; see `as_completed`."""
-        asked = self.in_order(
-            bodies, concurrency=concurrency, deadline=deadline, batch_deadline=batch_deadline
-        )
-        return [result async for result in asked]
+        asked = self._asking(bodies, concurrency, deadline, batch_deadline)
+        found: dict[int, Result] = {}
+        async for _ in asked.results(partial(asked.collect, found)):
+            pass
+        return [found[index] for index in range(len(found))]
 
-    async def in_order(
+    def in_order(
         self,
         bodies: Bodies,
         *,
         concurrency: int | None = None,
         deadline: float | None = None,
         batch_deadline: float | None = None,
-    ) -> AsyncIterator[Result]:
+    ) -> AsyncGenerator[Result, None]:
         """The results of *bodies* in their order, each as soon as those before it are there.
 
         The next are taken from *bodies* only as results are, so that memory is bounded.
         """
-        held: dict[int, Result] = {}
-        due = 0
-        async with self._asking(bodies, concurrency, deadline, batch_deadline) as asked:
-            async for result in asked:
-                held[result.index] = result
-                while due in held:
-                    asked.hand()
-                    due += 1
-                    yield held.pop(due - 1)
+        asked = self._asking(bodies, concurrency, deadline, batch_deadline)
+        return asked.results(asked.next_in_order)
 
-    async def as_completed(
+    def as_completed(
         self,
         bodies: Bodies,
         *,
         concurrency: int | None = None,
         deadline: float | None = None,
         batch_deadline: float | None = None,
-    ) -> AsyncIterator[Result]:
+    ) -> AsyncGenerator[Result, None]:
         """The results of *bodies* as they come, one for each, whatever happens.
 
         *concurrency*: how many may be under way at once, None for as many as are of use.
         *deadline*: seconds that one of them may take from its turn on. *batch_deadline*: seconds
         that all may take; what is not answered by then has a failure for its outcome.
         """
-        async with self._asking(bodies, concurrency, deadline, batch_deadline) as asked:
-            async for result in asked:
-                asked.hand()
-                yield result
+        asked = self._asking(bodies, concurrency, deadline, batch_deadline)
+        return asked.results(asked.next_completed)
+
+    async def embed(
+        self,
+        texts: Texts,
+        *,
+        model: str | None = None,
+        dimensions: int | None = None,
+        inputs_per_request: int | None = None,
+        tokens_per_request: int | None = None,
+        concurrency: int | None = None,
+        deadline: float | None = None,
+        batch_deadline: float | None = None,
+    ) -> Embeddings:
+        """The vectors of *texts*, which are packed into as few requests as the service takes.
+
+        *dimensions*: numbers of a vector, where the model lets one choose. *inputs_per_request*
+        and *tokens_per_request*: most of one request, None for what is known of the service.
+        *concurrency* and *deadline* are of requests, see `as_completed`.
+        """
+        terms = self._terms(concurrency, deadline, batch_deadline)
+        held, session = self._opened()
+        caps = inputs_per_request, tokens_per_request
+        embedding = Embedding(session, texts, model, dimensions, *caps)
+        asked = AsyncAsking(held, session, embedding.packs_async(), embedding.terms(terms))
+        async for _ in asked.results(asked.next_completed):
+            embedding.collect()
+        return embedding.embeddings()
+
+    def submit(
+        self,
+        bodies: Collection[Body],
+        *,
+        concurrency: int | None = None,
+        deadline: float | None = None,
+        batch_deadline: float | None = None,
+    ) -> AsyncHandle:
+        """Ask all *bodies* in the background and return at once; the handle has the results.
+
+        They must not be changed until they are answered.
+        """
+        held, session = self._opened()
+        return AsyncHandle(
+            held, session, bodies, self._terms(concurrency, deadline, batch_deadline)
+        )
 
     def _asking(
         self,
@@ -208,26 +300,7 @@ class AsyncClient:
         concurrency: int | None,
         deadline: float | None,
         batch_deadline: float | None,
-    ) -> Asking:
-        held, session = self._opened()
-        if concurrency is not None:
-            concurrency = preflight.count(concurrency, "concurrency")
-        return Asking(
-            held,
-            session,
-            bodies,
-            concurrency=concurrency,
-            deadline=None if deadline is None else preflight.seconds(deadline, "deadline"),
-            batch_deadline=None
-            if batch_deadline is None
-            else preflight.seconds(batch_deadline, "batch_deadline"),
-        )
-
-    def _opened(self) -> tuple[Background, Session]:
-        if self._background is None or self._session is None:
-            raise RuntimeError("the client is not open: use `async with`, or open() it first")
-        if not background.is_current(self._background):
-            raise RuntimeError(
-                "the client was opened before this process was forked off: open one in here"
-            )
-        return self._background, self._session
+        extraction: Extraction | None = None,
+    ) -> AsyncAsking:
+        terms = self._terms(concurrency, deadline, batch_deadline, extraction)
+        return AsyncAsking(*self._opened(), bodies, terms)

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, TypedDict
@@ -137,6 +137,15 @@ class Destination:
         return not all(preflight.is_none(one) for one in limits)
 
     @property
+    def tells_tokens(self) -> bool:
+        """Whether the user told a limit of tokens."""
+        return any(
+            limit is not None
+            for name, limit in self._limits.items()
+            if name != "requests_per_minute"
+        )
+
+    @property
     def account(self) -> Hashable:
         """What those who share its limits have in common: the host and the key."""
         if self.asked.account is not None:
@@ -195,6 +204,9 @@ class Destination:
 
         renewable = None
         if command is not None and self._key is not None:
+            if self.asked.told:  # when it fails in mid-run, that is said of several
+                name = command.name.removeprefix("--api_")
+                command = replace(command, name=f"{name} of {self.asked.told}")
             renewable = RenewableKey(self._key, partial(keys.printed_by, command), take_key)
         target = Target(
             provider=service.provider,

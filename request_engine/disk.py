@@ -42,8 +42,11 @@ class Disk:
         written: Written,
         *,
         fsync: float | None = 1.0,
+        rows_each: int = 1,
     ) -> None:
         """*written* is told of each row when it is written, and not before.
+
+        *rows_each*: most rows that come of one request.
 
         *fsync*: seconds between two flushes to the disk; 0 flushes each row before it counts, None
         leaves it to the system.
@@ -53,6 +56,7 @@ class Disk:
         self._stopping = stopping
         self._written = written
         self._fsync = fsync
+        self._rows_each = rows_each
         self._flushing: asyncio.Future[None] | None = None
         self._flushed_at = 0.0
         self._refused_since: float | None = None
@@ -136,7 +140,9 @@ class Disk:
 
     def _look_for_room(self) -> None:
         """Hold the run before the disk is full, so that what is in flight has room."""
-        self._most_in_flight = max(self._most_in_flight, self._targets.in_flight)
+        self._most_in_flight = max(
+            self._most_in_flight, self._rows_each * self._targets.in_flight
+        )
         rows, size = self._journal.rows_written, self._journal.bytes_written
         expected = 2 * size // max(rows, 1) * self._most_in_flight
         needed = expected + self._journal.longest_row + _SPARE

@@ -94,15 +94,24 @@ def encoding_name(model: str | None) -> str:
     return _name_for(model) if isinstance(model, str) else DEFAULT_ENCODING
 
 
-@lru_cache(maxsize=1_000)
+def is_known(model: object) -> bool:
+    """Whether tiktoken knows *model*, so that its tokens are counted as its service does."""
+    return isinstance(model, str) and _known_name(model) is not None
+
+
 def _name_for(model: str) -> str:
+    return _known_name(model) or DEFAULT_ENCODING
+
+
+@lru_cache(maxsize=1_000)
+def _known_name(model: str) -> str | None:
     from tiktoken.model import encoding_name_for_model
 
     try:
         name = encoding_name_for_model(_base_model(model))
     except KeyError:
-        return DEFAULT_ENCODING
-    return name if name in _RECIPES else DEFAULT_ENCODING
+        return None
+    return name if name in _RECIPES else None
 
 
 def _base_model(model: str) -> str:

@@ -61,13 +61,17 @@ class Intake:
         await self._batches.aclose()
 
     async def _prepared(self) -> Measured | None:
-        batch = await anext(self._batches, None)
-        if batch is None:
+        todo = await self._todo()
+        if todo is None:
             return None
-        todo = [item for item in batch if not self._has_row(item)]
         requests = [item for item in todo if isinstance(item, Request)]
         sizes = iter(await self._measure(requests) if requests else ())
         return [(item, next(sizes) if isinstance(item, Request) else UNCOUNTED) for item in todo]
+
+    async def _todo(self) -> Batch | None:
+        """What has no row yet of the next batch."""
+        batch = await anext(self._batches, None)
+        return None if batch is None else [item for item in batch if not self._has_row(item)]
 
     def _has_row(self, item: Request | Unusable) -> bool:
         claim = self._journal.claim(item)

@@ -16,6 +16,7 @@ from request_engine import (
     logs,
     preflight,
     progress,
+    shape,
     signals,
 )
 from request_engine.budget import Budget
@@ -23,14 +24,16 @@ from request_engine.counting import Counter
 from request_engine.descriptors import most_connections, shortage
 from request_engine.destination import Asked, Carrier, Destination, Timeouts
 from request_engine.disk import Disk
+from request_engine.embed_files import EmbedFile
 from request_engine.errors import BadInput, Stopped
-from request_engine.intake import Intake, uncounted
+from request_engine.extraction import Extraction
+from request_engine.intake import Intake, Measure, uncounted
 from request_engine.journal import Journal
 from request_engine.provider import Provider
 from request_engine.redaction import Redaction
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
-from request_engine.run import MANY, Run
+from request_engine.run import MANY, Run, Send
 from request_engine.send import Sender
 from request_engine.stopping import Stopping
 from request_engine.summary import Summary
@@ -38,6 +41,7 @@ from request_engine.survey import survey
 from request_engine.tally import Tally
 from request_engine.targets import Targets
 from request_engine.token_counts import WORTH_A_PROCESS, TokenCounts
+from request_engine.vector_file import ENDING, index_of
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +73,10 @@ class Job:
     max_attempts: int
     provider: str | None
     models: Mapping[str, str] | str | Iterable[str] | None
+    response_schema: str | None
+    embed: bool
+    inputs_per_request: int | None
+    tokens_per_request: int | None
     body: Mapping[str, Any] | str | Iterable[str] | None
     headers: Mapping[str, str] | str | Iterable[str] | None
     stream: bool
@@ -96,6 +104,8 @@ class Job:
             self.save_filepath = os.fspath(self.save_filepath)
         if self.errors_filepath is not None:
             self.errors_filepath = os.fspath(self.errors_filepath)
+        if self.endpoints is not None:
+            self.endpoints = os.fspath(self.endpoints)
 
     async def run(self, providers: Sequence[Provider], carrier: Carrier | None = None) -> Summary:
         """Run it. Raises BadInput before anything is sent, Stopped when it ends early.
@@ -104,27 +114,35 @@ class Job:
         """
         destinations = self._destinations(providers)
         timeouts = self._timeouts()
-        counter = self._counter(destinations)
+        counter = self._counter(destinations, apart=carrier is None)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
         stopping = self._stopping()
+        extraction = self._extraction(destinations)
+        embedding = self._embedding(extraction)
         fsync = None
         if not preflight.is_none(self.fsync):
             fsync = preflight.seconds(self.fsync, "--fsync", zero=True)
         save_filepath = preflight.paths(
             self.requests_filepath, self.save_filepath, self.errors_filepath
         )
+        if embedding is not None and save_filepath.endswith(ENDING):
+            preflight.paths(
+                self.requests_filepath, index_of(save_filepath), self.errors_filepath
+            )
         spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
         tally = Tally()
         targets, carriers = await self._opened(destinations, carrier, timeouts)
         with closing(RequestsFile(self.requests_filepath)) as requests:
-            journal = Journal(
+            journal = (Journal if embedding is None else embedding.journal)(
                 save_filepath,
                 self.errors_filepath,
                 spelling,
                 ordered=self.ordered,
                 overwrite=self.overwrite,
             )
-            disk = Disk(journal, targets, stopping, tally.finish, fsync=fsync)
+            disk = (Disk if embedding is None else embedding.disk)(
+                journal, targets, stopping, tally.finish, fsync=fsync
+            )
             try:
                 self._announce(destinations, save_filepath)
                 await journal.recover(keep_failures=self.keep_failures)
@@ -134,16 +152,31 @@ class Job:
                 announce.found(journal, requests, tally, surveyed=surveyed)
                 moving = progress.together(carriers)
                 state = progress.State(tally, targets, stopping, requests, moving)
-                sender = Sender(targets, stopping=stopping, tally=tally, max_attempts=attempts)
-                measure = uncounted if counter is None else counter.measure
+                sender = Sender(
+                    targets,
+                    stopping=stopping,
+                    tally=tally,
+                    max_attempts=attempts,
+                    extraction=extraction,
+                )
+                measure: Measure = uncounted if counter is None else counter.measure
+                if counter is not None and extraction is not None:
+                    measure = extraction.measuring(measure, destinations[0].service)
                 batches = custom_ids.watched(requests.batches())
-                intake = Intake(batches, measure, journal, tally)
+                send: Send = sender.send
+                if embedding is None:
+                    intake = Intake(batches, measure, journal, tally)
+                else:
+                    fills = requests.can_be_read_twice
+                    intake = embedding.intake(batches, measure, journal, tally, fills=fills)
+                    send = embedding.send(send, measure, targets, stopping, tally)
                 run = Run(
-                    sender.send,
+                    send,
                     targets,
                     disk,
                     stopping,
                     tally,
+                    most_open=None if embedding is None else embedding.most_open,
                     is_large=lambda: (requests.expected_requests() or 0) - tally.done_before > MANY,
                 )
                 with self._watched(state), garbage.rarely_looked_for():
@@ -180,7 +213,8 @@ class Job:
             return [Destination(asked, providers)]
         for name in _FOR_ONE:
             if getattr(self, name) is not None:
-                raise BadInput(f"--{name} is for one place: write it into {self.endpoints}")
+                flag = "model" if name == "models" else name
+                raise BadInput(f"--{flag} is for one place: write it into {self.endpoints}")
         for name in _LIMITS_OF_ONE:
             if preflight.limit(getattr(self, name), f"--{name}") is not None:
                 raise BadInput(f"--{name} is for one place: write it into {self.endpoints}")
@@ -203,6 +237,18 @@ class Job:
         carriers = list(dict.fromkeys(one for _, one in opened))
         return Targets([target for target, _ in opened]), carriers
 
+    def _embedding(self, extraction: Extraction | None) -> EmbedFile | None:
+        """What packs texts; None where every line is a request of its own."""
+        if self.embed:
+            if extraction is not None:
+                raise BadInput(f"{shape.FLAG} is for answers in words: --embed has no use for it")
+            name = self.token_encoding_name
+            return EmbedFile(self.inputs_per_request, self.tokens_per_request, name)
+        for name in ("inputs_per_request", "tokens_per_request"):
+            if getattr(self, name) is not None:
+                raise BadInput(f"--{name} says how texts are packed: give --embed as well")
+        return None
+
     def _stopping(self) -> Stopping:
         most = None
         if not preflight.is_none(self.max_same_refusals):
@@ -213,16 +259,28 @@ class Job:
             max_same_refusals=most,
         )
 
-    def _counter(self, destinations: Sequence[Destination]) -> Counter | None:
-        """What counts tokens, as the first place does; nothing is counted that nothing limits."""
+    def _counter(self, destinations: Sequence[Destination], *, apart: bool) -> Counter | None:
+        """What counts tokens, as the first place does; nothing is counted that nothing limits.
+
+        *apart*: a process may do it, as none may where time is simulated.
+        """
         name = self.token_encoding_name
         if name is not None:
             encodings.check(name)
         if not any(one.counts_tokens for one in destinations):
             return None
         service, amendment = destinations[0].service, destinations[0].amendment
-        counts = TokenCounts(apart=self._size() >= WORTH_A_PROCESS)
+        counts = TokenCounts(apart=apart and self._size() >= WORTH_A_PROCESS)
         return Counter(service.provider, service.address, name, counts, amendment)
+
+    def _extraction(self, destinations: Sequence[Destination]) -> Extraction | None:
+        """What all lines are asked for, where that is of one shape."""
+        if self.response_schema is None:
+            return None
+        extraction = Extraction(shape.read_schema(os.fspath(self.response_schema)))
+        for one in destinations:
+            extraction.check(one.service)
+        return extraction
 
     def _size(self) -> int:
         """Bytes of the requests file, 0 where that is not known beforehand."""
@@ -263,6 +321,7 @@ class Job:
             interrupted=state.stopping.interrupted,
             unwritten=journal.unwritten,
             waited=state.budget.shares.told(state.clock()),
+            endpoints=state.budget.told_at_the_end(),
         )
         for line in summary.lines():
             log.info("%s", line)
@@ -276,13 +335,15 @@ def _budgets(destinations: Sequence[Destination]) -> list[Budget]:
 
     Together they have no more requests in flight than the system has connections for.
     """
-    wanted = sum(one.max_concurrent for one in destinations)
+    accounts = [one.asked.account or number for number, one in enumerate(destinations)]
+    # Those of one account are told the same limits, so that any of them may stand for it.
+    first = dict(zip(reversed(accounts), reversed(destinations), strict=True))
+    wanted = sum(one.max_concurrent for one in first.values())
     possible = most_connections(wanted)
     if possible < wanted:
         log.warning("%s", shortage(possible, wanted))
-    made: dict[str | int, Budget] = {}
-    for number, one in enumerate(destinations):
-        account = one.asked.account or number
-        if account not in made:
-            made[account] = one.budget(max(1, one.max_concurrent * possible // wanted))
-    return [made[one.asked.account or number] for number, one in enumerate(destinations)]
+    made = {
+        account: one.budget(max(1, one.max_concurrent * possible // wanted))
+        for account, one in first.items()
+    }
+    return [made[account] for account in accounts]

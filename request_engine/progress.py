@@ -216,11 +216,17 @@ class _Lines:
         if round(state.still()) >= EVERY and round(now - self._warned) >= EVERY:
             self._said = self._warned = now
             log.warning("%s", state.still_line())
+            self._tell_places()
         elif self._plain and state.stopping.reason is not None:
             log.info("%s", state.draining_line())
         elif self._plain and round(now - self._said) >= EVERY:
             self._said = now
             log.info("%s", state.line())
+            self._tell_places()
+
+    def _tell_places(self) -> None:
+        for told in self._state.budget.told() if self._plain else ():
+            log.info("  %s", told)
 
 
 @contextmanager
@@ -280,4 +286,5 @@ def _panel(state: State) -> "Group":
             pulse_style="cyan",
         )
     )
-    return Group(bar, first, second, third)
+    places = [Text(told, no_wrap=True, overflow="ellipsis") for told in state.budget.told()]
+    return Group(bar, first, second, third, *places)

@@ -12,8 +12,9 @@ from urllib.parse import SplitResult
 from request_engine import judgement, refusals, retry_after, splice
 from request_engine.encodings import Encode
 from request_engine.event_stream import EVENTS, Assembler, Unread
+from request_engine.json_forms import JsonForm
 from request_engine.judgement import ServiceError
-from request_engine.limit_headers import Announced, announced
+from request_engine.limit_headers import LIMITS, REMAINING, Announced, announced
 from request_engine.records import Failure, Kind, Limit, Outcome, Reply, Request, Success, Usage
 
 SHOWN = 2_000
@@ -35,6 +36,12 @@ class Profile:
     """Whether max_tokens is charged in full, whatever the answer's length."""
     inputs_per_request: int | None = None
     """Most texts in one embeddings request."""
+    tokens_per_input: int | None = None
+    """Most tokens of one of them."""
+    tokens_per_request: int | None = None
+    """Most tokens of all of them."""
+    base64_vectors: bool = False
+    """Whether vectors may be asked for as base64, a quarter of the bytes."""
 
 
 class Provider:
@@ -73,6 +80,10 @@ class Provider:
     patience: ClassVar[Mapping[str, float]] = {}
     """Seconds to wait after an error code, in lower case, that outlasts a few quick attempts; where
     the service itself does not say how long."""
+    limit_headers: ClassVar[Mapping[str, str]] = LIMITS
+    """Headers that tell a limit a minute, and the field of `Announced` that each is for."""
+    remaining_headers: ClassVar[Mapping[str, Limit]] = REMAINING
+    """Headers that tell what is left of a limit."""
     overruling: ClassVar[tuple[tuple[str, Kind], ...]] = ()
     """Words of a message, in lower case, that count for more than its code."""
     phrases: ClassVar[tuple[tuple[str, Kind], ...]] = ()
@@ -82,6 +93,9 @@ class Provider:
     A page, or no word at all, may be some proxy's."""
     finish_reasons: ClassVar[Mapping[str, Kind]] = {}
     """Why an answer ended, where that makes it a failure."""
+
+    json_forms: ClassVar[Mapping[str, JsonForm]] = {}
+    """How each endpoint that writes text is asked for JSON of a certain shape."""
 
     def matches(self, url: SplitResult) -> bool:
         """Whether *url* is one of this service's, judged by its host, never by a substring."""
@@ -133,6 +147,10 @@ class Provider:
     def judge_answer(self, payload: dict[str, Any]) -> tuple[Kind, str] | None:
         """What is wrong with a reply that states no error; None if it is an answer."""
         return None
+
+    def json_form(self, endpoint: str, body: Mapping[str, Any]) -> JsonForm | None:
+        """How *body* is asked for JSON of a certain shape at *endpoint*; None if it cannot be."""
+        return self.json_forms.get(endpoint)
 
     def assembler(self) -> Assembler:
         """What reads one streamed reply of this service."""
@@ -205,7 +223,7 @@ class Provider:
 
     def announced(self, headers: Mapping[str, str]) -> Announced:
         """The limits a minute that *headers* tell: a hint, to be checked by who uses it."""
-        return announced(headers)
+        return announced(headers, self.limit_headers)
 
     def _wrong(
         self, reply: Reply, payload: dict[str, Any], wrong: tuple[Kind, str], wall: Wall
@@ -246,7 +264,9 @@ class Provider:
 
     def _limit(self, message: str, error: ServiceError | None, reply: Reply) -> Limit | None:
         codes = error.codes if error else ()
-        named = refusals.limit_named(message, codes, reply.headers, self.limits_named)
+        named = refusals.limit_named(
+            message, codes, reply.headers, self.limits_named, self.remaining_headers
+        )
         return named or self.only_limit
 
     def _unreadable(self, reply: Reply, wall: Wall) -> Failure:

@@ -60,7 +60,6 @@ def table(providers: Sequence[Provider], environ: Mapping[str, str], width: int)
 
 
 def _facts(provider: Provider, environ: Mapping[str, str]) -> dict[str, str]:
-    cap = provider.profile.inputs_per_request
     also = f" ({', '.join(provider.aliases)})" if provider.aliases else ""
     hosts = [f"*{one}" if one[0] == "." else one for one in provider.hosts]
     keys = [f"{one} (set)" if environ.get(one) else one for one in provider.key_variables]
@@ -72,7 +71,7 @@ def _facts(provider: Provider, environ: Mapping[str, str]) -> dict[str, str]:
         "key": " or ".join(keys) or "--api_key",
         "endpoints": ", ".join(dict.fromkeys(provider.endpoints)) or "any",
         "limits": _limits(provider) or "found out",
-        "embeddings": f"{cap} texts a request" if cap else "no cap known",
+        "embeddings": _caps(provider.profile) or "no cap known",
     }
 
 
@@ -94,6 +93,20 @@ def _limits(provider: Provider) -> str:
     if profile.charges_ceiling:
         told.append("max_tokens is charged in full")
     return ", ".join(told)
+
+
+def _caps(profile: Profile) -> str:
+    """What one embeddings request may hold, each on a line where there is a column of it."""
+    told = []
+    if profile.inputs_per_request is not None:
+        told.append(f"{profile.inputs_per_request} texts at once")
+    if profile.tokens_per_input is not None:
+        told.append(f"{profile.tokens_per_input} tokens each")
+    if profile.tokens_per_request is not None:
+        told.append(f"{profile.tokens_per_request} in all")
+    if profile.base64_vectors:
+        told.append("base64")
+    return ",\n".join(told)
 
 
 def _below(rows: Sequence[Mapping[str, str]], width: int) -> str:

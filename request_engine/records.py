@@ -108,6 +108,10 @@ class Success:
     extra: bytes | None = None
     first_token: float | None = None
     """Seconds from sending to the first word of a streamed answer, None if it was not streamed."""
+    earlier: tuple["Failure", ...] = ()
+    """The attempts that failed before it."""
+    cached: bool = False
+    """True when it was not asked for now, but kept from an earlier time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,10 @@ class Failure:
     """True when the connection, used before, broke before the first byte of a reply: the service
     may never have read the request."""
     usage: Usage | None = None
+    answer: str | None = None
+    """An answer that its model may put right when it is told what is wrong with it."""
+    final: bool = False
+    """True when another attempt would end the same, although others of its kind may not."""
     earlier: tuple["Failure", ...] = ()
 
     @property
@@ -147,3 +155,11 @@ class Failure:
 
 
 Outcome = Success | Failure
+
+
+def used(outcome: Outcome) -> Usage | None:
+    """Tokens of all attempts that *outcome* took; None where the service told of none."""
+    told = [one.usage for one in (*outcome.earlier, outcome) if one.usage is not None]
+    if not told:
+        return None
+    return Usage(sum(one.prompt for one in told), sum(one.completion for one in told))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from request_engine.records import Failure, Outcome, Usage
+from request_engine.records import Failure, Outcome, Success, Usage, used
 
 
 class RequestFailed(RuntimeError):
@@ -39,8 +39,17 @@ class Result:
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens that the service counted, None where it does not say."""
-        return self.outcome.usage
+        """Tokens that the service counted, of every attempt; None where it does not say.
+
+        0 where nothing was asked of it: the answer was in the cache, or an identical request in
+        flight has it as well, and counts it. So a sum over results is what was spent.
+        """
+        return used(self.outcome)
+
+    @property
+    def cached(self) -> bool:
+        """Whether the answer was in the cache."""
+        return isinstance(self.outcome, Success) and self.outcome.cached
 
     @property
     def response(self) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class ResultsFile:
             with suppress(FileNotFoundError):  # left by a run that was killed while it wrote it
                 os.remove(_beside(path))
             if overwrite:
-                self.aside = _moved_aside(path)
+                self.aside = moved_aside(path)
             self._open()
         except OSError as error:
             self._lock.release()
@@ -266,7 +266,7 @@ def _beside(path: str) -> str:
     return os.path.realpath(path) + ".rewriting"
 
 
-def _moved_aside(path: str) -> str | None:
+def moved_aside(path: str) -> str | None:
     path = os.path.realpath(path)
     if not os.path.exists(path):
         return None

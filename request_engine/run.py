@@ -37,8 +37,12 @@ class Run:
         stopping: Stopping,
         tally: Tally,
         is_large: Callable[[], bool] = lambda: False,
+        most_open: int | None = None,
     ) -> None:
-        """*is_large*: whether so much is to do that a few requests go first, as canaries."""
+        """*is_large*: whether so much is to do that a few requests go first, as canaries.
+
+        *most_open*: requests that may be under way, where each holds much.
+        """
         self._send = send
         self._targets = targets
         self._disk = disk
@@ -46,7 +50,7 @@ class Run:
         self._tally = tally
         self._open: set[asyncio.Task[None]] = set()
         # Those that wait for another attempt hold no slot, but do hold memory.
-        self._most_open = 2 * targets.max_concurrent + 100
+        self._most_open = most_open or 2 * targets.max_concurrent + 100
         self._is_large = is_large
         self._answered = False
         self._one_done = asyncio.Event()

@@ -7,6 +7,7 @@ attempt -> success                        the outcome
         -> a kept connection was dead     acquire -> attempt, once and at once
         -> the key has expired            renew it -> acquire -> attempt, once
         -> refused whatever it asks       acquire elsewhere, if there is another place -> attempt
+        -> an answer of another shape     acquire -> attempt, which tells what is wrong with it
         -> failure for good               the outcome
 """
 
@@ -17,6 +18,8 @@ from typing import TypeGuard
 
 from request_engine import refusals
 from request_engine.backoff import backoff
+from request_engine.extraction import Extraction
+from request_engine.leaving import UNAUTHORIZED, Leaving
 from request_engine.provider import Wall
 from request_engine.records import (
     HOPELESS,
@@ -43,11 +46,6 @@ MOST_UNSURE = 3
 MOST_FIRST = 3
 """Refusals for speed in a row after which a request still goes before all others: when there is
 room is said of this one. One that is refused for ever does not keep the others waiting."""
-LEFT_FOR = 60.0
-"""Seconds until a place that refuses whatever it is asked is tried again, where others do the
-work."""
-_UNAUTHORIZED = 401
-"""By which services say that a key has expired."""
 
 
 class Sender:
@@ -60,13 +58,19 @@ class Sender:
         stopping: Stopping,
         tally: Tally,
         max_attempts: int,
+        extraction: Extraction | None = None,
         wall: Wall = time.time,
     ) -> None:
-        """*wall* is the time of day in seconds since 1970."""
+        """*wall* is the time of day in seconds since 1970.
+
+        *extraction* is the shape that answers must have, None for whatever they are.
+        """
         self._targets = targets
+        self._leaving = Leaving(targets, stopping, tally)
         self._stopping = stopping
         self._tally = tally
         self._max_attempts = max_attempts
+        self._extraction = extraction
         self._wall = wall
 
     async def send(self, request: Request, size: Size, reservation: Reservation) -> Outcome:
@@ -86,9 +90,9 @@ class Sender:
                     reservation = await self._later(size, reservation, past)
                     continue
                 key = target.renewable.current()
-            outcome = await self._attempt(request, reservation, refused, key)
+            outcome = await self._attempt(request, reservation, refused, key, failures)
             if isinstance(outcome, Success):
-                return outcome
+                return replace(outcome, earlier=tuple(failures)) if failures else outcome
             if outcome.kind is Kind.RATE_LIMIT:
                 refused_since = refused_since if refused else self._now()
                 refused += 1
@@ -97,7 +101,7 @@ class Sender:
             elif outcome.stale and not connection_died:
                 connection_died = True
             elif (
-                outcome.status == _UNAUTHORIZED and not expired and await self._renewed(target, key)
+                outcome.status == UNAUTHORIZED and not expired and await self._renewed(target, key)
             ):
                 expired = True
             elif self._targets.several and self._for_others(target, outcome, past):
@@ -107,7 +111,8 @@ class Sender:
                 failures.append(replace(outcome, attempt=len(failures) + 1))
                 if not self._worth_another(failures):
                     return replace(failures[-1], earlier=tuple(failures[:-1]))
-                await self._stopping.back_off(self._rest(outcome, len(failures)))
+                if outcome.answer is None:  # what is told can be put right at once
+                    await self._stopping.back_off(self._rest(outcome, len(failures)))
             with self._stopping.resting():
                 first = 0 < refused <= MOST_FIRST
                 reservation = await self._targets.acquire(size, first=first, past=past)
@@ -138,14 +143,19 @@ class Sender:
     def _for_others(self, target: Target, failure: Failure, past: list[Target]) -> bool:
         """Whether another place may do what *target* could not, so that no attempt is used."""
         if failure.kind in HOPELESS:
-            if target.renewable is not None and failure.status == _UNAUTHORIZED:
-                self._judge(target, failure)  # only now: there is no other key
+            if target.renewable is not None and failure.status == UNAUTHORIZED:
+                self._leaving.judge(target, failure)  # only now: there is no other key
             past.append(target)
             return self._targets.elsewhere(past)
         return not failure.sent and self._targets.open_beside(target)
 
     async def _attempt(
-        self, request: Request, reservation: Reservation, refused: int, key: str | None
+        self,
+        request: Request,
+        reservation: Reservation,
+        refused: int,
+        key: str | None,
+        failures: list[Failure],
     ) -> Outcome:
         """One attempt with *key* of *request*, which was *refused* so often in a row."""
         self._tally.attempts += 1
@@ -154,6 +164,9 @@ class Sender:
         try:
             sent = request if target.amendment is None else target.amendment.amended(request)
             endpoint = target.address.endpoint(sent)
+            if self._extraction is not None:
+                wrong = _last_to_correct(failures)
+                sent = self._extraction.asking(sent, target.provider, endpoint, wrong)
             wire_body = target.provider.wire_body(sent, key, endpoint)
             reply = await target.post(target.address.url(sent), wire_body)
             if budget.listens and isinstance(reply, Reply):
@@ -161,6 +174,8 @@ class Sender:
             outcome = target.redaction.outcome(
                 reply if isinstance(reply, Failure) else target.provider.read(reply, self._wall)
             )
+            if self._extraction is not None and isinstance(outcome, Success):
+                outcome = self._extraction.judged(outcome)
             if isinstance(reply, Reply) and reply.first_token is not None:
                 outcome = self._timed(outcome, reply.first_token)
             kept_out = self._kept_out(request, reservation, outcome, refused)
@@ -190,37 +205,11 @@ class Sender:
         target = reservation.target
         if self._targets.several:
             target.in_flight -= 1
-            if self._is_left(target, outcome):
+            if self._leaving.is_left(target, outcome):
                 return True
         if not _is_kept_out(outcome):
             return False
         self._pause(target, request, reservation, outcome, times)
-        return True
-
-    def _is_left(self, target: Target, outcome: Outcome) -> bool:
-        """Whether nothing but a probe is sent to *target* from now on, or still."""
-        if isinstance(outcome, Failure):
-            if outcome.status == _UNAUTHORIZED and target.renewable is not None:
-                target.back_at = self._now()
-                return False  # another key may do
-            if not outcome.sent and self._targets.is_one_of_an_account(target):
-                self._targets.leave(target, outcome, backoff(target.left_in_a_row + 1))
-                return True
-        return self._judge(target, outcome)
-
-    def _judge(self, target: Target, outcome: Outcome) -> bool:
-        """Leave *target* if it refuses whatever it is asked; the run ends when all are left so."""
-        if not target.judge(outcome):
-            if target.left is not None:
-                self._targets.leave(target, target.left, LEFT_FOR)
-            return False
-        assert isinstance(outcome, Failure)
-        self._targets.leave(target, outcome, LEFT_FOR)
-        if not self._targets.elsewhere(()):
-            if self._tally.any_answer and self._targets.all_lack_the_model():
-                self._targets.come_back()  # then it is the lines' own
-            else:
-                self._stopping.stop(self._targets.why_none_is_left())
         return True
 
     def _pause(
@@ -273,12 +262,17 @@ class Sender:
 
     def _worth_another(self, failures: list[Failure]) -> bool:
         last = failures[-1]
-        if last.kind not in RETRIED or len(failures) >= self._max_attempts:
+        if last.final or last.kind not in RETRIED or len(failures) >= self._max_attempts:
             return False
         if last.kind is Kind.BAD_ANSWER:
-            bad = sum(failure.kind is Kind.BAD_ANSWER for failure in failures)
+            bad = sum(one.kind is Kind.BAD_ANSWER and one.answer is None for one in failures)
             return bad < MOST_BAD_ANSWERS
         return sum(_unsure(failure) for failure in failures) < MOST_UNSURE
+
+
+def _last_to_correct(failures: list[Failure]) -> Failure | None:
+    """The latest answer that can be put right."""
+    return next((one for one in reversed(failures) if one.answer is not None), None)
 
 
 def _is_kept_out(outcome: Outcome) -> TypeGuard[Failure]:
@@ -290,7 +284,7 @@ def _unsure(failure: Failure) -> bool:
     """Whether it may have been executed, and nobody who would know says that it failed.
 
     That is silence, a connection cut off, or an intermediary that lost the answer. An error inside
-    a 200 is the service's own word: the lab gateway's errors come so, and get every attempt.
+    a 200 is the service's own word: some gateways' errors come so, and get every attempt.
     """
     told_by_the_service = failure.status is not None and failure.status < 300
     return failure.kind is Kind.TRANSIENT and failure.maybe_billed and not told_by_the_service

@@ -2,30 +2,59 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import sys
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
-from request_engine import endpoints_file, logs
+from request_engine import endpoints_file, extra_headers, logs
 from request_engine.background import Background
 from request_engine.counting import Counter
 from request_engine.destination import Asked, Destination, Timeouts
+from request_engine.extraction import Extraction
+from request_engine.packing import Pack, Packing
 from request_engine.provider import Provider
-from request_engine.records import Failure, Kind, Outcome, Request
+from request_engine.records import Failure, Kind, Outcome, Request, Success
 from request_engine.redaction import Redaction
+from request_engine.repeats import Repeats
+from request_engine.reservation import Reservation
+from request_engine.sameness import Place
 from request_engine.send import Sender
-from request_engine.sizes import UNCOUNTED, Size
+from request_engine.sharing import Call, Reuse, Sharing, Wanted, again
+from request_engine.sizes import NO_TOKENS, UNCOUNTED, Size
 from request_engine.stopping import Abandoned, Stopping
 from request_engine.tally import Tally
 from request_engine.targets import Targets
-from request_engine.token_counts import TokenCounts
+from request_engine.token_counts import Estimates, TokenCounts
+from request_engine.unpacking import Unpacker
+
+T = TypeVar("T")
 
 CANCELLED = Failure(Kind.TRANSIENT, "given up before there was an answer")
 
 Deliver = Callable[[int, Outcome], None]
 """Takes the outcome of the request of a place in a batch, on the background's loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is asked of one use of a client; see `client.AsyncClient.as_completed`."""
+
+    concurrency: int | None = None
+    deadline: float | None = None
+    batch_deadline: float | None = None
+    extraction: Extraction | None = None
+    """The shape that answers must have; None for whatever they are."""
+    packing: Packing | None = None
+    """For packs of texts to embed."""
+
+
+NO_TERMS = Terms()
+_MEASURED_TOGETHER = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +68,28 @@ class Settings:
     max_attempts: int
     max_wait: float
     max_same_refusals: int | None
+    reuse: Reuse | None = None
 
 
 class Session:
     """An open client's side on the background's loop."""
 
-    def __init__(self, settings: Settings, targets: Targets, counter: Counter | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        targets: Targets,
+        counter: Counter | None,
+        sharing: Sharing | None = None,
+    ) -> None:
+        """*sharing* is None where every request has a call of its own."""
         self.settings = settings
         self.targets = targets
+        self.sharing = sharing
         self.tally = Tally()
         self._counter = counter
+        self.batches = set["Batch"]()
+        self.over: Failure | None = None
+        """What becomes of what is asked once it is closed."""
 
     async def measured(self, requests: Sequence[Request]) -> Sequence[Size]:
         """What an attempt of each may take of the limits."""
@@ -57,7 +98,12 @@ class Session:
         return await self._counter.measure(requests)
 
     async def close(self) -> None:
-        """Nothing more is sent."""
+        """Give up what is in flight; nothing more is sent."""
+        self.over = CANCELLED
+        for batch in tuple(self.batches):
+            await batch.close()
+        if self.sharing is not None:
+            await self.sharing.close()
         self.targets.close()
         if self._counter is not None:
             await self._counter.close()
@@ -75,6 +121,11 @@ class Opening:
             self._destinations = endpoints_file.read(settings.endpoints, settings.asked, providers)
         self._closing = AsyncExitStack()
 
+    @property
+    def first(self) -> Destination:
+        """The place whose ways bodies are made for."""
+        return self._destinations[0]
+
     async def open(self, background: Background) -> Session:
         """BadInput where there is no key, or the account is in use with other limits."""
         async with AsyncExitStack() as opened:
@@ -86,7 +137,12 @@ class Opening:
         await self._closing.aclose()
 
     async def _opened(self, background: Background, opened: AsyncExitStack) -> Session:
-        redaction, targets = Redaction(), []
+        redaction, targets, reuse = Redaction(), [], self._settings.reuse
+        background.closings[self.close] = None
+        opened.callback(background.closings.pop, self.close)
+        if reuse is not None and reuse.cache is not None:
+            await reuse.cache.open()
+            opened.push_async_callback(reuse.cache.close)
         for one in self._destinations:
             make = partial(one.budget, one.max_concurrent)
             budget = background.budget(one.account, one.limits, make)
@@ -99,14 +155,21 @@ class Opening:
         first = self._destinations[0]
         counter = None
         if any(one.counts_tokens for one in self._destinations):
+            named = self._settings.token_encoding_name
+            # Building an encoding would hold up the calls of the first second for half of it.
+            exact = named is not None or any(one.tells_tokens for one in self._destinations)
             counter = Counter(
                 first.service.provider,
                 first.service.address,
-                self._settings.token_encoding_name,
-                TokenCounts(),
+                named,
+                TokenCounts() if exact else Estimates(),
                 first.amendment,
             )
-        session = Session(self._settings, Targets(targets), counter)
+        sharing = None
+        if reuse is not None and reuse.any:
+            headers = [extra_headers.read(one.asked.headers) for one in self._destinations]
+            sharing = Sharing(list(map(Place, targets, headers)), reuse)
+        session = Session(self._settings, Targets(targets), counter, sharing)
         opened.push_async_callback(session.close)
         return session
 
@@ -114,118 +177,299 @@ class Opening:
 class Batch:
     """Requests that were asked together. Every method runs on the background.
 
+    waiting -> its turn: measured, room among those under way -> acquire -> send -> deliver
+
     Each gets one outcome, whatever happens. What stops a run of a file makes those of this batch
     that are not answered yet fail at once, with the reason.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        deliver: Deliver,
-        *,
-        deadline: float | None = None,
-        batch_deadline: float | None = None,
-    ) -> None:
-        """Deadlines are seconds: of each request from its turn on, and of all from now on."""
+    def __init__(self, session: Session, deliver: Deliver, terms: Terms = NO_TERMS) -> None:
         settings = session.settings
         self._session = session
         self._deliver = deliver
-        self._deadline = deadline
-        self._open = set[int]()
-        self._tasks = set[asyncio.Task[None]]()
+        self._terms = terms
+        self._most = terms.concurrency or sys.maxsize
+        self._waiting = deque[Request]()
+        self._admitting: asyncio.Task[None] | None = None
+        self._open = dict[int, Request]()
+        """Those under way."""
+        self._tasks = dict[asyncio.Task[None], Reservation | None]()
+        self._room = asyncio.Event()
         self._stopping = Stopping(settings.max_wait, max_same_refusals=settings.max_same_refusals)
-        self._tally = Tally()
         self._sender = Sender(
             session.targets,
             stopping=self._stopping,
-            tally=self._tally,
+            tally=session.tally,
             max_attempts=settings.max_attempts,
+            extraction=terms.extraction,
         )
-        self._over: Failure | None = None
-        """What becomes of what is asked after the end."""
+        self._send = self._sender.send
+        if terms.packing is not None:
+            self._send = Unpacker(
+                self._sender.send,
+                session.measured,
+                terms.packing,
+                targets=session.targets,
+                stopping=self._stopping,
+                tally=session.tally,
+            ).send
+        self._repeats: Repeats | None = None
+        if session.sharing is not None and terms.packing is None:
+            self._repeats = Repeats(
+                session.sharing,
+                terms.extraction,
+                line_up=self._line_up,
+                tell_again=self._tell_again,
+            )
+        self.over = session.over
+        """What becomes of what is asked after the end; None before."""
         self._timer: asyncio.TimerHandle | None = None
-        if batch_deadline is not None:
-            over = _unanswered(f"no answer within the batch's deadline of {batch_deadline:g} s")
+        if terms.batch_deadline is not None:
+            why = f"no answer within the batch's deadline of {terms.batch_deadline:g} s"
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(batch_deadline, self.give_up, over)
+            self._timer = loop.call_later(terms.batch_deadline, self.give_up, _unanswered(why))
+        session.batches.add(self)
 
-    def add(self, requests: Sequence[Request]) -> None:
+    def add(self, requests: Iterable[Request]) -> None:
         """Ask these as well; their numbers are their places."""
-        if self._over is not None:
-            for request in requests:
-                self._deliver(request.number, self._over)
-            return
-        self._open.update(request.number for request in requests)
-        self._start(self._measure(requests))
+        if self._repeats is None or self.over is not None:
+            self._line_up(requests)
+        else:
+            self._repeats.add(requests)
+
+    def _line_up(self, requests: Iterable[Request]) -> None:
+        self._waiting.extend(requests)
+        if self.over is not None:
+            self._fail_waiting(self.over)
+        elif self._admitting is None and self._waiting:
+            self._admitting = asyncio.get_running_loop().create_task(self._admit_all())
 
     def give_up(self, failure: Failure = CANCELLED) -> None:
         """Wait no longer: *failure* is the outcome of whatever is not answered yet."""
-        self._over = self._over or failure
-        for number in tuple(self._open):
-            self._done(number, failure)
+        self.over = self.over or failure
+        if self._admitting is not None:
+            self._admitting.cancel()
+        if self._repeats is not None:
+            self._waiting.extend(self._repeats.give_up())
+        self._fail_waiting(failure)
+        for request in tuple(self._open.values()):
+            self._done(request, failure)
         for task in tuple(self._tasks):
             task.cancel()
 
     async def close(self) -> None:
         """Give up what is left, and see it ended."""
-        self.give_up()
+        self.end()
+        tasks = [*self._tasks, self._admitting]
+        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+
+    def end(self) -> None:
+        """Give up what is left."""
+        self.over = self.over or CANCELLED
+        if self._open or self._waiting or self._repeats is not None:
+            self.give_up()
+        self._session.batches.discard(self)
+        self._stopping.close()
         if self._timer is not None:
             self._timer.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._stopping.close()
-        self._session.tally.add(self._tally)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _measure(self, requests: Sequence[Request]) -> None:
-        for request, size in zip(requests, await self._session.measured(requests), strict=True):
-            self._start(self._carry(request, size))
-
-    async def _carry(self, request: Request, size: Size) -> None:
+    async def _admit_all(self) -> None:
         try:
-            if self._deadline is None:
-                outcome = await self._asked(request, size)
-            else:
-                async with asyncio.timeout(self._deadline):
-                    outcome = await self._asked(request, size)
+            # One rest for all: a stop ends whatever is awaited here, now or next.
+            with self._stopping.resting():
+                while self._waiting:
+                    await asyncio.sleep(0)  # so that what was admitted is sent
+                    requests = list(islice(self._waiting, _MEASURED_TOGETHER))
+                    sizes = await self._session.measured(self._asking(requests))
+                    for request, size in zip(requests, sizes, strict=True):
+                        if not await self._admit(request, size):
+                            break
+        except Abandoned:
+            self.over = self.over or self._stopped()
+            self._fail_waiting(self.over)
+        finally:
+            self._admitting = None
+
+    def _asking(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """*requests* as they are sent first, to be measured."""
+        extraction, first = self._terms.extraction, self._session.targets.all[0]
+        if extraction is None:
+            return requests
+        return [extraction.first(one, first) for one in requests]
+
+    async def _admit(self, request: Request, size: Size) -> bool:
+        """Begin with the first who waits, once there is room; False if it waited too long."""
+        while len(self._tasks) >= self._most:
+            self._room.clear()
+            await self._room.wait()
+        deadline = self._terms.deadline
+        ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
+        wanted = None if self._repeats is None else self._repeats.wanted(request)
+        try:
+            if wanted is not None:
+                await self._admit_shared(request, size, wanted, ends)
+                return True
+            reservation = await _within(ends, self._session.targets.acquire(size))
         except TimeoutError:
-            outcome = _unanswered(f"no answer within the deadline of {self._deadline:g} s")
+            self._fail_waiting(self._too_late())  # those behind it would wait as long
+            return False
+        self._begin(request, partial(self._sent, request, size, reservation), ends, reservation)
+        return True
+
+    async def _admit_shared(
+        self, request: Request, size: Size, wanted: Wanted, ends: float | None
+    ) -> None:
+        """The same for one whose call is for others as well, if there is none yet."""
+        sharing = self._session.sharing
+        assert sharing is not None
+        call, answer = sharing.in_flight(wanted), sharing.at_hand(wanted)
+        if call is not None:
+            task = self._begin(request, partial(self._follow, call), ends, judges=False)
+            sharing.join(call, task)
+        elif answer is not None:  # it came while this one was in line
+            self._tell_again(self._waiting.popleft(), answer)
+        elif (now := self._session.targets.acquire_now(size)) is not None:
+            call = sharing.begin(wanted, partial(self._sent, request, size, now))
+            call.task.add_done_callback(lambda _: _settled(now))
+            sharing.join(call, self._begin(request, call.outcome, ends))
+        else:
+            admitted = asyncio.Event()
+            call = sharing.begin(wanted, partial(self._acquire_and_send, request, size, admitted))
+            call.task.add_done_callback(lambda _: admitted.set())
+            sharing.join(call, self._begin(request, call.outcome, ends))
+            await _within(ends, admitted.wait())
+
+    def _begin(
+        self,
+        request: Request,
+        ask: Callable[[], Awaitable[Outcome]],
+        ends: float | None,
+        reservation: Reservation | None = None,
+        *,
+        judges: bool = True,
+    ) -> "asyncio.Task[None]":
+        """*request*, the first who waits, is under way."""
+        self._waiting.popleft()
+        self._open[request.number] = request
+        work = self._carry(request, ask, ends, judges=judges)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[task] = reservation
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        reservation = self._tasks.pop(task)
+        if reservation is not None:
+            _settled(reservation)
+        self._room.set()
+
+    async def _carry(
+        self,
+        request: Request,
+        ask: Callable[[], Awaitable[Outcome]],
+        ends: float | None,
+        *,
+        judges: bool,
+    ) -> None:
+        """*judges*: whether the outcome counts for whether to go on."""
+        try:
+            outcome = await _within(ends, ask())
+        except TimeoutError:
+            outcome = self._too_late()
         except Exception as fault:  # noqa: BLE001  a fault of ours is told, and costs one request
             outcome = Failure(Kind.TRANSIENT, f"a fault in the program: {fault!r}")
-        self._tally.finish(request, outcome)
-        self._stopping.judge(outcome, self._tally)
-        self._done(request.number, outcome)
+        self._done(request, outcome)
+        if judges:
+            self._stopping.judge(outcome, self._session.tally)
 
-    async def _asked(self, request: Request, size: Size) -> Outcome:
+    async def _sent(self, request: Request, size: Size, reservation: Reservation) -> Outcome:
+        try:
+            return await self._send(request, size, reservation)
+        except Abandoned:
+            return self._stopped()
+
+    async def _acquire_and_send(
+        self, request: Request, size: Size, admitted: asyncio.Event
+    ) -> Outcome:
         try:
             with self._stopping.resting():
                 reservation = await self._session.targets.acquire(size)
-            return await self._sender.send(request, size, reservation)
         except Abandoned:
-            last = self._tally.last_hopeless
-            kind = Kind.TRANSIENT if last is None else last.kind
-            return Failure(kind, f"not sent: {self._stopping.reason}", sent=False)
+            return self._stopped()
+        admitted.set()
+        return await self._sent(request, size, reservation)
 
-    def _done(self, number: int, outcome: Outcome) -> None:
-        if number in self._open:
-            self._open.discard(number)
-            self._deliver(number, outcome)
+    async def _follow(self, call: Call) -> Outcome:
+        outcome = await call.outcome()
+        self._session.tally.shared += 1
+        return outcome
+
+    def _done(self, request: Request, outcome: Outcome) -> None:
+        if self._open.pop(request.number, None) is not None:
+            self._tell(request, outcome)
+
+    def _fail_waiting(self, failure: Failure) -> None:
+        unsent = replace(failure, sent=False, timed_out=False)
+        while self._waiting:
+            self._tell(self._waiting.popleft(), unsent)
+
+    def _tell(self, request: Request, outcome: Outcome) -> None:
+        if isinstance(request, Pack):
+            for part in request.parts:  # those that have not been told
+                request.keep(part, outcome)
+        else:
+            self._session.tally.finish(request, outcome)
+        self._deliver(request.number, outcome)
+        if self._repeats is not None:
+            self._repeats.told(request, outcome)
+
+    def _tell_again(self, request: Request, outcome: Outcome) -> None:
+        """Tell what was not asked for *request*, but before or for an equal one."""
+        if isinstance(outcome, Success) and outcome.cached:
+            self._session.tally.cached += 1
+        else:
+            self._session.tally.shared += 1
+            outcome = again(outcome)
+        self._tell(request, outcome)
+
+    def _stopped(self) -> Failure:
+        last = self._session.tally.last_hopeless
+        kind = Kind.TRANSIENT if last is None else last.kind
+        return Failure(kind, f"not sent: {self._stopping.reason}", sent=False)
+
+    def _too_late(self) -> Failure:
+        return _unanswered(f"no answer within the deadline of {self._terms.deadline:g} s")
+
+
+def _settled(reservation: Reservation) -> None:
+    if not reservation.settled:  # given up before it began
+        reservation.target.budget.settle(reservation, NO_TOKENS, admitted=True)
+
+
+async def _within(ends: float | None, work: Awaitable[T]) -> T:
+    """What comes of *work*; TimeoutError if the loop's time is *ends* before."""
+    if ends is None:
+        return await work
+    async with asyncio.timeout_at(ends):
+        return await work
 
 
 def _unanswered(why: str) -> Failure:
     return Failure(Kind.TRANSIENT, why, timed_out=True)
 
 
+_spelled = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 def request_of(number: int, body: Mapping[str, Any]) -> Request | Failure:
     """The request in *body*, or why it is none."""
+    if isinstance(body, Pack):
+        return replace(body, number=number)
     try:
         if not isinstance(body, Mapping):
             raise TypeError(f"it is no mapping but {type(body).__name__}")
         asked = dict(body)
-        raw = json.dumps(asked, ensure_ascii=False, allow_nan=False).encode()
+        raw = _spelled(asked).encode()
     except (TypeError, ValueError, RecursionError) as error:
         return Failure(Kind.BAD_REQUEST, f"not a request: {error}", sent=False)
     return Request(number, asked, raw)

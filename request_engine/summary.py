@@ -1,6 +1,6 @@
 """What a run came to, in the words that close it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from request_engine.durations import lasting
@@ -28,6 +28,8 @@ class Summary:
     unwritten: int = 0
     waited: Mapping[Binding, float] = field(default_factory=dict)
     """The share of the time that each reason kept the next request from being sent."""
+    endpoints: Sequence[str] = ()
+    """What each did, where there were several."""
 
     @property
     def rows(self) -> int:
@@ -49,6 +51,7 @@ class Summary:
             said.append(f"Stopped early: {self.stopped}")
         if self.unwritten:
             said.append(f"{self.unwritten:,} rows could not be written and are lost with this run")
+        said += [f"  {told}" for told in self.endpoints]
         said += self._waiting()
         said += self._first_tokens()
         said.append(self._counts())

@@ -48,6 +48,10 @@ class Tally:
     """Requests whose failure of an earlier run stands (--keep_failures)."""
     succeeded: int = 0
     failed: int = 0
+    cached: int = 0
+    """Those of them whose answer was in the cache; for them nothing was asked or used."""
+    shared: int = 0
+    """Those that got the outcome of an identical request in flight; the same is true of them."""
     attempts: int = 0
     refusals: int = 0
     prompt_tokens: int = 0
@@ -134,6 +138,8 @@ class Tally:
 _SUMS = (
     "succeeded",
     "failed",
+    "cached",
+    "shared",
     "attempts",
     "refusals",
     "prompt_tokens",

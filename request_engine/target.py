@@ -100,19 +100,30 @@ class Target:
         self.left, self.back_at = failure, back_at
         self.left_in_a_row += 1
 
-    def told(self, now: float) -> str:
-        """Its state in words, without its name."""
-        pauses = self.budget.pauses
+    def kept_from(self) -> str:
+        """Why requests are kept from it; empty if they are not."""
         if self.left is not None:
-            again = f", tried again in {self.back_at - now:.0f} s" if now < self.back_at else ""
-            if self.back_at == _NEVER:
-                again = ", being tried again"
-            reason = why(self.left) if self.gone else self.left.message
-            return f"left{again} ({reason})"
+            return why(self.left) if self.gone else self.left.message
         if self.renewable is not None and self.renewable.refused:
-            return "waits for another key"
-        if pauses.began is None or self.trouble is None:
-            return "open"
-        paused = f"paused for {pauses.until - now:.0f} s" if now < pauses.until else "being probed"
-        refused = "refused for speed: " if self.trouble.sent else ""
-        return f"{paused} ({refused}{self.trouble.message})"
+            return "its key is being renewed"
+        if self.budget.pauses.began is None or self.trouble is None:
+            return ""
+        return f"{'refused for speed: ' if self.trouble.sent else ''}{self.trouble.message}"
+
+    def told(self, now: float) -> str:
+        """What it does, in words."""
+        said = f"{self.name}: {self.answered:,} answered, {self.in_flight:,} in flight, "
+        reason = self.kept_from()
+        if not reason:
+            return f"{said}open"
+        until = self.budget.pauses.until if self.left is None else self.back_at
+        state = "paused" if self.left is None else "left"
+        left = f"for {until - now:.0f} s" if now < until < _NEVER else "and being tried"
+        return f"{said}{state} {left} ({reason})"
+
+    def told_at_the_end(self) -> str:
+        """What it did, in words."""
+        reason = self.kept_from()
+        end = f"; at the end {'paused' if self.left is None else 'left'} ({reason})"
+        said = f"{self.name}: {self.answered:,} answered in {self.granted:,} attempts"
+        return said + (end if reason else "")

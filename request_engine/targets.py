@@ -12,7 +12,7 @@ Those that are alone in their budget pause with it; one that shares it is left a
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from request_engine.budget import Budget
 from request_engine.gate import Gate
@@ -37,6 +37,14 @@ class _Waiter:
         self.future = future
 
 
+class _Those(list[Callable[[], None]]):
+    """All who wait for room in one budget, such as several clients with the same account."""
+
+    def __call__(self) -> None:
+        for serve in tuple(self):
+            serve()
+
+
 class Targets:
     """All places that the requests of a run may go to, seen as one budget."""
 
@@ -57,7 +65,9 @@ class Targets:
         self._otherwise = Binding.FILE
         if self.several:
             for budget in self.budgets:
-                budget.on_room = self._serve
+                if not isinstance(budget.on_room, _Those):
+                    budget.on_room = _Those()
+                budget.on_room.append(self._serve)
 
     @property
     def max_concurrent(self) -> int:
@@ -119,6 +129,15 @@ class Targets:
             self._leave(waiter)
             raise
 
+    def acquire_now(self, size: Size) -> Reservation | None:
+        """The same if it need not be waited for; None if it may have to."""
+        if self._only is None:
+            return None
+        reservation = self._only.budget.acquire_now(size)
+        if reservation is not None:
+            reservation.target = self._only
+        return reservation
+
     def give_back(self, reservation: Reservation) -> None:
         """End a reservation with which nothing was sent."""
         target = reservation.target
@@ -144,8 +163,11 @@ class Targets:
         )
 
     def leave(self, target: Target, failure: Failure, seconds: float) -> None:
-        """Nothing but a probe is sent there for so many *seconds*, and then one."""
-        target.leave(failure, _now() + seconds)
+        """Nothing is sent there for so many *seconds*, and then one probe."""
+        now = _now()
+        if target.left is not None and now < target.back_at < _NEVER:
+            return  # the same news once more, of what was sent before
+        target.leave(failure, now + seconds)
         self.look_again()
 
     def look_again(self) -> None:
@@ -184,6 +206,14 @@ class Targets:
         told = [f"{one.name}: {why(one.left)}" for one in self.all if one.left is not None]
         return f"no endpoint is left; {'; '.join(told)}"
 
+    def told(self) -> list[str]:
+        """What each place does, where there are several."""
+        return [one.told(_now()) for one in self.all] if self.several else []
+
+    def told_at_the_end(self) -> list[str]:
+        """What each did."""
+        return [one.told_at_the_end() for one in self.all] if self.several else []
+
     def nobody_asks(self, binding: Binding) -> None:
         """While no attempt waits here, from now on it is *binding* that is waited for."""
         if self._only is not None:
@@ -208,6 +238,9 @@ class Targets:
         """The run is over."""
         if self._timer is not None:
             self._timer.cancel()
+        for budget in self.budgets:
+            if isinstance(budget.on_room, _Those) and self._serve in budget.on_room:
+                budget.on_room.remove(self._serve)
         for target in self.all:
             if target.renewable is not None:
                 target.renewable.close()

@@ -9,6 +9,8 @@ from typing import Any
 from providers.any_other import AnyOther
 from request_engine.address import Address
 from request_engine.budget import Budget
+from request_engine.extraction import Extraction
+from request_engine.provider import Provider
 from request_engine.records import Failure, Kind, Reply, Request
 from request_engine.redaction import Redaction
 from request_engine.send import Sender
@@ -75,8 +77,11 @@ class Service:
         max_same_refusals: int | None = None,
         api_key: str | None = None,
         latency: float = 0.0,
+        provider: Provider | None = None,
+        extraction: Extraction | None = None,
         **limits: Any,
     ) -> None:
+        provider = provider or AnyOther()
         self.sent: list[bytes] = []
         self.moved_at = 0.0
         self._sent_at: dict[int, float] = {}
@@ -91,9 +96,9 @@ class Service:
         )
         self.tally = Tally()
         self.target = Target(
-            provider=AnyOther(),
+            provider=provider,
             post=self.post,
-            address=Address(AnyOther(), URL, base_allowed=False),
+            address=Address(provider, URL, base_allowed=False),
             api_key=api_key,
             redaction=Redaction(api_key or ""),
             budget=self.budget,
@@ -104,6 +109,7 @@ class Service:
             stopping=self.stopping,
             tally=self.tally,
             max_attempts=max_attempts,
+            extraction=extraction,
         )
 
     async def post(self, url: str, wire_body: bytes) -> Reply | Failure:

@@ -106,7 +106,21 @@ def test_its_positional_parameters_are_the_cookbooks():
         "logging_level",
     ]
     assert all(one.default is not one.empty for one in list(parameters.values())[1:])
-    assert door.__all__ == ["main", "process_api_requests_from_file"]
+
+
+def test_what_other_pipelines_import_is_there():
+    """The function, and the classes for requests in memory with what they give back."""
+    assert door.__all__ == [
+        "AsyncClient",
+        "Client",
+        "Embeddings",
+        "Extracted",
+        "RequestFailed",
+        "Result",
+        "main",
+        "process_api_requests_from_file",
+    ]
+    assert [getattr(door, name).__name__ for name in door.__all__] == door.__all__
 
 
 async def test_P3_a_second_run_sends_nothing_and_an_edited_file_only_what_is_new(tmp_path):

@@ -55,6 +55,9 @@ OTHERWISE = {
     "max_concurrent": 77,
     "charges_ceiling": True,
     "inputs_per_request": 99,
+    "tokens_per_input": 88,
+    "tokens_per_request": 66,
+    "base64_vectors": True,
 }
 
 

@@ -7,10 +7,11 @@ import sys
 import time
 
 import pytest
+from virtual_time import run
 
 from request_engine import children
 from request_engine.encodings import token_counts
-from request_engine.token_counts import TokenCounts
+from request_engine.token_counts import Estimates, TokenCounts
 
 TEXTS = ["a question", "不以物喜,不以己悲", "<|endoftext|>", "", "\ud83d", "word " * 50_000]
 BROKEN_CHILDREN = {
@@ -139,3 +140,14 @@ def _lives(pid):
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_an_estimate_takes_no_time_and_is_rather_too_high():
+    async def scenario():
+        counts = Estimates()
+        counts.begin()
+        return await counts.of("o200k_base", TEXTS)
+
+    counted_exactly = token_counts("o200k_base", TEXTS[:2])
+    guessed = run(scenario())
+    assert all(guess >= exact for guess, exact in zip(guessed, counted_exactly, strict=False))

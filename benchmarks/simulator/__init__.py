@@ -12,6 +12,7 @@
     carrier        a service in the place of the transport
     jobs           a job as the door makes it
     play           one run
+    several        one run of several services at once
     measures       its figures
     trace          its figures second by second
     gates          the table, and the bounds of its cells

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.simulator import virtual_time
 from benchmarks.simulator.carrier import Carrier
-from benchmarks.simulator.jobs import LEARN, make_job, quiet, run_job
+from benchmarks.simulator.jobs import LEARN, NO_LIMIT, make_job, quiet, run_job
 from benchmarks.simulator.meters import ChangingBucket, Steps
 from benchmarks.simulator.service import Service
 from benchmarks.simulator.voices import Voice
@@ -57,12 +57,12 @@ class Place:
             self.rpm * share / 60.0 * seconds for seconds, share in spans if seconds > 0
         )
 
-    def table(self) -> str:
+    def told(self) -> str:
         """What the file of endpoints says of it."""
         limit = f"{self.rpm:g}" if self.known else f'"{LEARN}"'
         return (
             f'[[endpoint]]\nname = "{self.name}"\nprovider = "simulated"\n'
-            f'url = "http://{self.name}.localhost/v1"\nrpm = {limit}\ntpm = "none"\n'
+            f'url = "http://{self.name}.localhost/v1"\nrpm = {limit}\ntpm = "{NO_LIMIT}"\n'
         )
 
 
@@ -166,7 +166,7 @@ def share(places: list[Place], count: int, seed: int, **asked: Any) -> Shared:
     with tempfile.TemporaryDirectory() as folder, quiet():
         requests, endpoints = Path(folder, "job.jsonl"), Path(folder, "endpoints.toml")
         work.write(requests)
-        endpoints.write_text("\n".join(one.table() for one in places))
+        endpoints.write_text("\n".join(one.told() for one in places))
         told = {"request_url": None, "endpoints": str(endpoints)} | asked
         job = make_job(requests, (LEARN, LEARN), told)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import vectors
+from .asked_schema import forced_function
 from .calls import Call
 from .spelling import dumps
-from .words import Said, forced_function, said
+from .words import Said, said
 
 
 @dataclass(frozen=True, slots=True)

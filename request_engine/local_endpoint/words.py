@@ -7,6 +7,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from . import schemas
+from .asked_schema import wanted_schema
 from .calls import Call
 from .spelling import dumps
 
@@ -32,7 +33,7 @@ class Said:
 
 def said(call: Call, index: int, mean_tokens: int) -> Said:
     seed = call.seed + index.to_bytes(4, "big")
-    schema = _wanted_schema(call.body)
+    schema = wanted_schema(call.body)
     text = _prose(call, seed, mean_tokens) if schema is None else _json_text(call, schema)
     return _fitted(text, call)
 
@@ -61,39 +62,18 @@ def _prose(call: Call, seed: bytes, mean_tokens: int) -> str:
 def _json_text(call: Call, schema: dict[str, Any]) -> str:
     if not schema:
         return dumps({"canned": True, "you_wrote": _quote(call)})
-    return dumps(schemas.instance(schema))
-
-
-def _wanted_schema(body: dict[str, Any]) -> dict[str, Any] | None:
-    """The schema to satisfy, {} for JSON of any shape, None for prose."""
-    if (function := forced_function(body)) is not None:
-        return _object(function.get("parameters"))
-    wanted = _object(body.get("response_format")) or _object(
-        _object(body.get("text")).get("format")
-    )
-    if wanted.get("type") == "json_object":
-        return {}
-    if wanted.get("type") != "json_schema":
-        return None
-    return _object(wanted.get("schema") or _object(wanted.get("json_schema")).get("schema"))
-
-
-def forced_function(body: dict[str, Any]) -> dict[str, Any] | None:
-    """The function that a chat request insists on, None without one."""
-    choice = body.get("tool_choice")
-    if not isinstance(tools := body.get("tools"), list) or choice in (None, "auto", "none"):
-        return None
-    functions = [_object(_object(tool).get("function")) for tool in tools]
-    name = _object(_object(choice).get("function")).get("name")
-    chosen = (one for one in functions if one and name in (None, one.get("name")))
-    return next(chosen, None)
+    return dumps(schemas.instance(schema, about=_asked(call)))
 
 
 def _quote(call: Call) -> str:
     """The start of what was asked last, on one line."""
-    text = next(_texts(_last(call)), "")[: 4 * _QUOTED]
-    line = " ".join(text.split()).encode("utf-8", "replace").decode()
+    line = " ".join(_asked(call).split()).encode("utf-8", "replace").decode()
     return f"{line[:_QUOTED].rstrip()}..." if len(line) > _QUOTED else line
+
+
+def _asked(call: Call) -> str:
+    """The start of what was asked last."""
+    return next(_texts(_last(call)), "")[: 4 * _QUOTED]
 
 
 def _last(call: Call) -> Any:
