@@ -321,7 +321,8 @@ class Budget:
             used = Usage(used.prompt, max(used.completion, held.completion))
         spending, *apart = reservation.spendings
         total = used.total
-        self.tokens.correct(now, spending, total - held.total, total - self.charges.counted(reservation))
+        counted = self.charges.counted(reservation)
+        self.tokens.correct(now, spending, total - held.total, total - counted)
         if apart:
             more = Usage(used.prompt - held.prompt, used.completion - held.completion)
             for (gate, amount), spending in zip(self._apart(more), apart, strict=True):

@@ -77,8 +77,10 @@ class TokenCounts:
 
 
 class Estimates(TokenCounts):
-    """A guess for each text by its bytes, at once: enough where limits have to be found out as well,
-    since what the service counts corrects it."""
+    """A guess for each text by its bytes, at once.
+
+    Enough where limits have to be found out as well: what the service counts corrects it.
+    """
 
     async def of(self, name: str, texts: Sequence[str]) -> Sequence[int]:
         return [encodings.estimate(text) for text in texts]
