@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +36,10 @@ def bodies(texts: Sequence[str]) -> list[dict[str, str]]:
     return [{"model": MODEL, "input": text} for text in texts]
 
 
+def write(path: Path, texts: Sequence[str]) -> None:
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in bodies(texts)), "utf-8")
+
+
 async def one_by_one(client: AsyncClient, texts: Sequence[str]) -> int:
     return sum([(await client.ask(body)).ok for body in bodies(texts)])
 
@@ -50,7 +55,7 @@ async def packed(client: AsyncClient, texts: Sequence[str]) -> int:
 async def of_file(url: str, texts: Sequence[str], *, embed: bool) -> int:
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "texts.jsonl"), Path(folder, "results.jsonl")
-        asked.write_text("".join(f"{json.dumps(one)}\n" for one in bodies(texts)), "utf-8")
+        write(asked, texts)
         summary = await process_api_requests_from_file(
             str(asked), str(answered), url, logging_level="ERROR", embed=embed, **NO_LIMIT
         )
@@ -77,9 +82,9 @@ async def measured(texts: Sequence[str], latency: float) -> bool:
                 ("as many at a time as are of use", at_a_time),
                 ("packed", packed),
             )
-            took = [await timed(name, texts, lambda way=way: way(client, texts)) for name, way in ways]
-        await timed("a file, a request a line", texts, lambda: of_file(url, texts, embed=False))
-        await timed("a file, with --embed", texts, lambda: of_file(url, texts, embed=True))
+            took = [await timed(name, texts, partial(way, client, texts)) for name, way in ways]
+        await timed("a file, a request a line", texts, partial(of_file, url, texts, embed=False))
+        await timed("a file, with --embed", texts, partial(of_file, url, texts, embed=True))
     times = took[0] / took[-1]
     print(f"packed is {times:.0f} times sooner than one by one (at least {BOUND:g} are wanted)")
     return times >= BOUND

@@ -35,10 +35,10 @@ def planned(bench: Bench, asked: argparse.Namespace) -> list[Case]:
     """The cases of one round, in their order."""
     count, in_flight, client = asked.requests, asked.in_flight, bench.cores.client
     limit = NEVER_REACHED if asked.counting else NO_LIMIT
-    cases = [bench.ours(FILE, count, in_flight, limit, client)]
-    for face in asked.faces:
-        cases.append(bench.in_memory(face, count, in_flight, limit, asked.share))
-    return cases
+    return [
+        bench.ours(FILE, count, in_flight, limit, client),
+        *(bench.in_memory(face, count, in_flight, limit, asked.share) for face in asked.faces),
+    ]
 
 
 def table(found: Found) -> str:

@@ -298,6 +298,8 @@ class Budget:
 
     def _grant(self, now: float, size: Size, held: Usage, paced: int) -> Reservation:
         reservation = Reservation(size, held, paced, self.pauses.episode, now)
+        if self.pauses.granted(now, reservation):
+            self._resume(now)  # before it is spent: what is due afterwards waits for this one too
         self.requests.spend(now, 1, 1)
         if held is not NO_TOKENS:
             spendings = [self.tokens.spend(now, held.total, paced)]
@@ -306,8 +308,6 @@ class Budget:
             reservation.spendings = spendings
         self._next_send = now + self._spacing
         self.in_flight += 1
-        if self.pauses.granted(now, reservation):
-            self._resume(now)
         return reservation
 
     def _correct(

@@ -259,14 +259,23 @@ async def test_cancelling_a_task_that_asks_gives_up_its_request(served):
 
 async def test_an_exception_in_the_body_of_async_with_passes_and_all_is_closed(served):
     served.hold()
-    with pytest.raises(ZeroDivisionError):
-        async with AsyncClient(**served.asks) as client:
+    client = AsyncClient(**served.asks)
+    results = client_used = None
+
+    async def use():
+        nonlocal results, client_used
+        async with client as client_used:
             results = client.as_completed([body(n) for n in range(4)])
             served.let(1)
             await anext(results)
             raise ZeroDivisionError
-    await results.aclose()
+
+    with pytest.raises(ZeroDivisionError):
+        await use()
+    assert client_used is client
     assert repr(client) == "<AsyncClient not open>"
+    served.wait(lambda it: it.given_up == len(it.asked) - 1)
+    await results.aclose()
 
 
 async def test_breaking_out_of_async_for_leaves_nothing_behind(served):

@@ -1,4 +1,4 @@
-"""Handed over now and collected later: requests go on while nobody looks, and end when they should."""
+"""Handed over now, collected later: requests go on while nobody looks, and end when they should."""
 
 import asyncio
 import gc

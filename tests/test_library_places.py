@@ -358,7 +358,6 @@ def test_a_client_that_is_never_closed_leaves_nothing_behind(served):
     all_answered(client.gather(bodies()), 20)
     with pytest.warns(ResourceWarning, match="a Client was never closed"):
         del client
-        gc.collect()
     deadline = time.monotonic() + LONG
     while any(one.name == "request engine" for one in threading.enumerate()):
         assert time.monotonic() < deadline
