@@ -103,9 +103,8 @@ def main() -> None:
         worked = time.perf_counter() - start
         rewards = pending.collect()
         seconds = time.perf_counter() - start
-        print(
-            f"submitted in {submitted:.3f} s, GPU done at {worked:.2f} s, rewards at {seconds:.2f} s"
-        )
+        print(f"submitted in {submitted:.3f} s, GPU done at {worked:.2f} s, ", end="")
+        print(f"rewards at {seconds:.2f} s")
         print(f"{sum(rewards.mask)} of {len(samples)} have a reward, mean {rewards.mean:.2f}")
         print(f"{client.tally.attempts} requests for {len(set(samples))} distinct samples")
     with Client(request_url="http://127.0.0.1:9") as client:  # nothing listens there

@@ -25,7 +25,14 @@ beside the path: command_line, logs and errors (what a user gives and sees), spl
 re-spelling), redaction (no key in any text), children, timers, loops, garbage and descriptors (the
 machine), seen (names that were there already), pack_ranks (the tokenizer's data).
 
-    client            requests in memory -> asking, session, background, result
+    client, blocking  requests in memory, with and without await -> background: their loop;
+                      asking, handle: one use; session: what sends; result, extracts
+    sharing           equal requests have one call -> sameness, sampled, repeats;
+                      cache, sqlite_cache, answers_file: answers that are kept
+    extraction        answers of one shape -> shape, json_forms, strict_schema, turns,
+                      answer_json, extracted
+    packing           texts as vectors -> unpacking, vectors, embeddings;
+                      embed_files, vector_file: of a file
     make_requests     a table -> tables, templates, request_maker -> whole_file
     provider_table    what is known of each service
     local_endpoint    a service to rehearse against

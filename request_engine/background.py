@@ -8,6 +8,7 @@ import asyncio
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable, Coroutine, Hashable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -22,6 +23,8 @@ from request_engine.loops import fastest_loop
 Result = TypeVar("Result")
 Closing = Callable[[], Coroutine[Any, Any, None]]
 
+_REMEMBERED = 60.0
+"""Seconds after its last client in which the limits of an account hold on: they are a minute's."""
 _AT_EXIT = 5.0
 """Seconds that closing may take when the interpreter ends and clients are still open."""
 
@@ -31,16 +34,26 @@ class _Account:
     budget: Budget
     limits: Hashable
     users: int = 0
+    left_at: float = 0.0
+    """When its last user went."""
+
+    def forgotten(self) -> bool:
+        """Whether nothing that was sent counts any more."""
+        return not self.users and time.monotonic() - self.left_at > _REMEMBERED
+
+
+Accounts = dict[Hashable, _Account]
 
 
 class Background:
     """The loop, and the budgets of the accounts that are talked to on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, accounts: Accounts) -> None:
+        """*accounts* are those of this process, whose limits hold on for a while."""
         self.loop = fastest_loop()()
         self.closings = dict[Closing, None]()
         """What ends the clients that are open, in order of opening."""
-        self._accounts: dict[Hashable, _Account] = {}
+        self._accounts = accounts
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._over: Future[None] | None = None
@@ -84,18 +97,20 @@ class Background:
             self._over = ended
         self.loop.stop()
 
-    def join(self, seconds: float | None = None) -> None:
+    def join(self) -> None:
         """See the thread ended, if its end has begun."""
         if self._over is not None:
-            self._thread.join(seconds)
+            self._thread.join()
 
     def budget(self, account: Hashable, limits: Hashable, make: Callable[[], Budget]) -> Budget:
-        """The budget of *account*, made if nobody talks to it yet. To be given back.
+        """The budget of *account*, made if nobody talked to it lately. To be given back.
 
         BadInput where it is in use with other *limits*.
         """
+        for one in [name for name, known in self._accounts.items() if known.forgotten()]:
+            del self._accounts[one]
         known = self._accounts.get(account)
-        if known is None:
+        if known is None or (known.limits != limits and not known.users):
             known = self._accounts[account] = _Account(make(), limits)
         elif known.limits != limits:
             raise BadInput(
@@ -109,8 +124,7 @@ class Background:
         """One user less of the budget of *account*."""
         known = self._accounts[account]
         known.users -= 1
-        if not known.users:
-            del self._accounts[account]
+        known.left_at = time.monotonic()
 
     def _must_run(self) -> None:
         if self._over is not None:
@@ -136,6 +150,7 @@ class _Shared:
         self._lock = threading.Lock()
         self.background: Background | None = None
         self._users = 0
+        self._accounts: Accounts = {}
         atexit.register(self._leave_all)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
@@ -143,7 +158,7 @@ class _Shared:
     def hold(self) -> Background:
         with self._lock:
             if self.background is None:
-                self.background = Background()
+                self.background = Background(self._accounts)
             self._users += 1
             return self.background
 
@@ -174,26 +189,25 @@ class _Shared:
 
     def _leave_all(self) -> None:
         """The interpreter ends, and there is nobody who would close what is open."""
-        background = self.background
-        if background is None:
-            return
-        self.background = None
+        background, self.background = self.background, None
+        if background is not None:
+            ended: Future[None] = Future()
+            background.submit(self._leave_at_once(background, ended))
+            with suppress(TimeoutError):
+                ended.result(2 * _AT_EXIT)
 
-        async def leave() -> None:
-            try:
-                async with asyncio.timeout(_AT_EXIT):
-                    for closing in tuple(background.closings):
-                        await closing()
-            finally:
-                background.end(Future())
-
-        background.submit(leave())
-        background.join(2 * _AT_EXIT)
+    async def _leave_at_once(self, background: Background, ended: "Future[None]") -> None:
+        try:
+            async with asyncio.timeout(_AT_EXIT):
+                for closing in tuple(background.closings):
+                    await closing()
+        finally:
+            background.end(ended)
 
     def _forget(self) -> None:
         """A forked process has no thread but its own: the loop runs in the other one."""
         self._lock = threading.Lock()
-        self.background, self._users = None, 0
+        self.background, self._users, self._accounts = None, 0, {}
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 
-from request_engine import packing, preflight
+from request_engine import packing
 from request_engine.disk import Disk, Written
 from request_engine.intake import Intake, Measure
 from request_engine.journal import Journal
@@ -32,8 +32,8 @@ class EmbedFile:
 
     def __init__(self, inputs: int | None, tokens: int | None, encoding_name: str | None) -> None:
         """BadInput where *inputs* or *tokens*, the user's own caps, make no sense."""
-        self._inputs = _count(inputs, "--inputs_per_request")
-        self._tokens = _count(tokens, "--tokens_per_request")
+        self._inputs = packing.own_cap(inputs, "--inputs_per_request")
+        self._tokens = packing.own_cap(tokens, "--tokens_per_request")
         self._encoding_name = encoding_name
 
     def journal(
@@ -128,7 +128,7 @@ class PackedIntake(Intake):
         super().__init__(batches, measure, journal, tally)
         self._packing = packing
         self._fills = fills
-        self._counts = TokenCounts()
+        self._counting = TokenCounts()
 
     async def _todo(self) -> Batch | None:
         while (todo := await super()._todo()) is not None:
@@ -141,11 +141,8 @@ class PackedIntake(Intake):
 
     async def _packed(self, todo: Batch) -> Batch:
         requests = [item for item in todo if isinstance(item, Request)]
-        counts: dict[str, int] = {}
-        for name, texts in self._packing.to_count(requests).items():
-            counts.update(zip(texts, await self._counts.of(name, texts), strict=True))
         unusable = [item for item in todo if isinstance(item, Unusable)]
-        return [*unusable, *self._packing.add(requests, counts)]
+        return [*unusable, *await self._packing.packed(requests, self._counting)]
 
 
 class PackDisk(Disk):
@@ -154,7 +151,3 @@ class PackDisk(Disk):
     def keep(self, request: Request | Unusable, outcome: Outcome) -> None:
         if not isinstance(request, Pack):
             super().keep(request, outcome)
-
-
-def _count(value: object, flag: str) -> int | None:
-    return None if value is None else preflight.count(value, flag)

@@ -111,10 +111,11 @@ class Embedding:
         self.packing = Packing(
             packing.caps(
                 targets,
-                given_count(inputs_per_request, "inputs_per_request"),
-                given_count(tokens_per_request, "tokens_per_request"),
+                packing.own_cap(inputs_per_request, "inputs_per_request"),
+                packing.own_cap(tokens_per_request, "tokens_per_request"),
             ),
             self._keep,
+            refuse=self._refuse,
             address=targets.all[0].address,
             amendment=targets.all[0].amendment,
             encoding_name=session.settings.token_encoding_name,
@@ -149,10 +150,7 @@ class Embedding:
         """The same of any texts, without keeping the event loop waiting while much is counted."""
         counting = TokenCounts()
         async for some in _chunks(self._texts):
-            requests, counts = self._requests(some), dict[str, int]()
-            for name, long in self.packing.to_count(requests).items():
-                counts.update(zip(long, await counting.of(name, long), strict=True))
-            for pack in self.packing.add(requests, counts):
+            for pack in await self.packing.packed(self._requests(some), counting):
                 yield pack
         for pack in self.packing.rest():
             yield pack
@@ -198,17 +196,15 @@ class Embedding:
                 self._outcomes[index] = Failure(Kind.BAD_REQUEST, why, sent=False)
         return requests
 
+    def _refuse(self, part: Request, outcome: Outcome) -> None:
+        self._outcomes[part.number] = outcome
+
     def _keep(self, part: Request, outcome: Outcome) -> None:
         """The first outcome of a text is the one that counts."""
         if part.number not in self._told:
             self._told.add(part.number)
             self._tally.finish(part, outcome)
             self._outcomes[part.number] = outcome
-
-
-def given_count(value: object, name: str) -> int | None:
-    """BadInput where *value* is no count."""
-    return None if value is None else preflight.count(value, name)
 
 
 def _check(texts: object) -> None:

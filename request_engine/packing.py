@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from request_engine import encodings
+from request_engine import encodings, preflight
 from request_engine.address import Address
 from request_engine.amend import Amendment
 from request_engine.identity import content_id
 from request_engine.provider import Profile
 from request_engine.records import Failure, Kind, Outcome, Request
 from request_engine.targets import Targets
+from request_engine.token_counts import TokenCounts
 
 UNKNOWN = 32
 """Texts of one request where nobody says how many a service takes."""
@@ -66,6 +67,11 @@ def caps(targets: Targets, inputs: int | None = None, tokens: int | None = None)
     )
 
 
+def own_cap(value: object, name: str) -> int | None:
+    """The user's own; BadInput where it is no count."""
+    return None if value is None else preflight.count(value, name)
+
+
 def _inputs(profile: Profile) -> int:
     return min(profile.inputs_per_request or UNKNOWN, ENOUGH)
 
@@ -99,12 +105,13 @@ class Packing:
         caps: Caps,
         keep: Keep,
         *,
+        refuse: Keep | None = None,
         address: Address | None = None,
         amendment: Amendment | None = None,
         encoding_name: str | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> None:
-        """*keep* takes the outcome of each text, also of those that cannot be sent.
+        """*keep* takes the outcome of each text, *refuse* of those that are not sent at all.
 
         *fields* go into every body that lacks them. *address* tells where texts would go: those of
         a URL that is for something else are sent to its embeddings. *amendment* is what is changed
@@ -112,6 +119,7 @@ class Packing:
         """
         self.caps = caps
         self._keep = keep
+        self._refuse = refuse or keep
         self._address = address
         self._amendment = amendment
         self._encoding_name = encoding_name
@@ -136,6 +144,13 @@ class Packing:
         """
         return [pack for request in requests for pack in self._add(request, counts)]
 
+    async def packed(self, requests: Sequence[Request], counting: TokenCounts) -> list[Pack]:
+        """The same, where counting must not keep the event loop waiting."""
+        counts: dict[str, int] = {}
+        for name, texts in self.to_count(requests).items():
+            counts.update(zip(texts, await counting.of(name, texts), strict=True))
+        return self.add(requests, counts)
+
     def rest(self) -> list[Pack]:
         """Those that are not full."""
         return [self._closed(key) for key in tuple(self._open)]
@@ -155,7 +170,7 @@ class Packing:
             return [self._pack([request])]
         if not isinstance(text, str) or not text:
             seen = "empty" if text == "" else f"no text but {type(text).__name__}"
-            self._keep(request, _refused(f"there is nothing to embed: the input is {seen}"))
+            self._refuse(request, _refused(f"there is nothing to embed: the input is {seen}"))
             return []
         tokens = counts.get(text) if counts else None
         if tokens is None:
@@ -169,7 +184,9 @@ class Packing:
         if not encodings.is_known(self._model(request)):
             return [self._pack([request])]
         most = self.caps.tokens_per_input
-        self._keep(request, _refused(f"too long: {tokens:,} tokens, and a text may have {most:,}"))
+        self._refuse(
+            request, _refused(f"too long: {tokens:,} tokens, and a text may have {most:,}")
+        )
         return []
 
     def _fill(self, request: Request, tokens: int) -> list[Pack]:

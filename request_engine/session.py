@@ -20,11 +20,11 @@ from request_engine.packing import Pack, Packing
 from request_engine.provider import Provider
 from request_engine.records import Failure, Kind, Outcome, Request, Success
 from request_engine.redaction import Redaction
-from request_engine.repeats import Repeats
+from request_engine.repeats import Repeats, Turn, unsent
 from request_engine.reservation import Reservation
 from request_engine.sameness import Place
 from request_engine.send import Sender
-from request_engine.sharing import Call, Reuse, Sharing, Wanted, again
+from request_engine.sharing import Reuse, Sharing
 from request_engine.sizes import NO_TOKENS, UNCOUNTED, Size
 from request_engine.stopping import Abandoned, Stopping
 from request_engine.tally import Tally
@@ -193,7 +193,7 @@ class Batch:
         self._admitting: asyncio.Task[None] | None = None
         self._open = dict[int, Request]()
         """Those under way."""
-        self._tasks = dict[asyncio.Task[None], Reservation | None]()
+        self._tasks = dict[asyncio.Task[None], Reservation]()
         self._room = asyncio.Event()
         self._stopping = Stopping(settings.max_wait, max_same_refusals=settings.max_same_refusals)
         self._sender = Sender(
@@ -219,7 +219,8 @@ class Batch:
                 session.sharing,
                 terms.extraction,
                 line_up=self._line_up,
-                tell_again=self._tell_again,
+                told=self._told,
+                told_again=self._told_again,
             )
         self.over = session.over
         """What becomes of what is asked after the end; None before."""
@@ -250,7 +251,7 @@ class Batch:
         if self._admitting is not None:
             self._admitting.cancel()
         if self._repeats is not None:
-            self._waiting.extend(self._repeats.give_up())
+            self._waiting.extend(self._repeats.give_up(failure))
         self._fail_waiting(failure)
         for request in tuple(self._open.values()):
             self._done(request, failure)
@@ -299,98 +300,54 @@ class Batch:
 
     async def _admit(self, request: Request, size: Size) -> bool:
         """Begin with the first who waits, once there is room; False if it waited too long."""
-        while len(self._tasks) >= self._most:
+        while len(self._open) >= self._most:
             self._room.clear()
             await self._room.wait()
-        deadline = self._terms.deadline
-        ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
+        loop, deadline = asyncio.get_running_loop(), self._terms.deadline
+        ends = None if deadline is None else loop.time() + deadline
         wanted = None if self._repeats is None else self._repeats.wanted(request)
         try:
-            if wanted is not None:
-                await self._admit_shared(request, size, wanted, ends)
+            if self._repeats is not None and wanted is not None:
+                self._begin()
+                turn = partial(self._turn, request, size)
+                await self._repeats.admit(request, wanted, turn, ends, self._too_late)
                 return True
             reservation = await _within(ends, self._session.targets.acquire(size))
         except TimeoutError:
             self._fail_waiting(self._too_late())  # those behind it would wait as long
             return False
-        self._begin(request, partial(self._sent, request, size, reservation), ends, reservation)
-        return True
-
-    async def _admit_shared(
-        self, request: Request, size: Size, wanted: Wanted, ends: float | None
-    ) -> None:
-        """The same for one whose call is for others as well, if there is none yet."""
-        sharing = self._session.sharing
-        assert sharing is not None
-        call, answer = sharing.in_flight(wanted), sharing.at_hand(wanted)
-        if call is not None:
-            task = self._begin(request, partial(self._follow, call), ends, judges=False)
-            sharing.join(call, task)
-        elif answer is not None:  # it came while this one was in line
-            self._tell_again(self._waiting.popleft(), answer)
-        elif (now := self._session.targets.acquire_now(size)) is not None:
-            call = sharing.begin(wanted, partial(self._sent, request, size, now))
-            call.task.add_done_callback(lambda _: _settled(now))
-            sharing.join(call, self._begin(request, call.outcome, ends))
-        else:
-            admitted = asyncio.Event()
-            call = sharing.begin(wanted, partial(self._acquire_and_send, request, size, admitted))
-            call.task.add_done_callback(lambda _: admitted.set())
-            sharing.join(call, self._begin(request, call.outcome, ends))
-            await _within(ends, admitted.wait())
-
-    def _begin(
-        self,
-        request: Request,
-        ask: Callable[[], Awaitable[Outcome]],
-        ends: float | None,
-        reservation: Reservation | None = None,
-        *,
-        judges: bool = True,
-    ) -> "asyncio.Task[None]":
-        """*request*, the first who waits, is under way."""
-        self._waiting.popleft()
-        self._open[request.number] = request
-        work = self._carry(request, ask, ends, judges=judges)
-        task = asyncio.get_running_loop().create_task(work)
+        self._begin()
+        task = loop.create_task(self._carry(request, size, reservation, ends))
         self._tasks[task] = reservation
         task.add_done_callback(self._ended)
-        return task
+        return True
+
+    def _begin(self) -> None:
+        request = self._waiting.popleft()
+        self._open[request.number] = request
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        reservation = self._tasks.pop(task)
-        if reservation is not None:
-            _settled(reservation)
-        self._room.set()
+        _settled(self._tasks.pop(task))
 
     async def _carry(
-        self,
-        request: Request,
-        ask: Callable[[], Awaitable[Outcome]],
-        ends: float | None,
-        *,
-        judges: bool,
+        self, request: Request, size: Size, reservation: Reservation, ends: float | None
     ) -> None:
-        """*judges*: whether the outcome counts for whether to go on."""
         try:
-            outcome = await _within(ends, ask())
+            outcome = await _within(ends, self._sent(request, size, reservation))
         except TimeoutError:
             outcome = self._too_late()
-        except Exception as fault:  # noqa: BLE001  a fault of ours is told, and costs one request
-            outcome = Failure(Kind.TRANSIENT, f"a fault in the program: {fault!r}")
-        self._done(request, outcome)
-        if judges:
-            self._stopping.judge(outcome, self._session.tally)
+        self._told(request, outcome)
 
-    async def _sent(self, request: Request, size: Size, reservation: Reservation) -> Outcome:
-        try:
-            return await self._send(request, size, reservation)
-        except Abandoned:
-            return self._stopped()
+    def _turn(self, request: Request, size: Size) -> Turn:
+        """How *request* is sent for several."""
+        reservation = self._session.targets.acquire_now(size)
+        if reservation is not None:
+            sent = partial(self._sent, request, size, reservation)
+            return Turn(sent, None, partial(_settled, reservation))
+        admitted = asyncio.Event()
+        return Turn(partial(self._acquire, request, size, admitted), admitted, admitted.set)
 
-    async def _acquire_and_send(
-        self, request: Request, size: Size, admitted: asyncio.Event
-    ) -> Outcome:
+    async def _acquire(self, request: Request, size: Size, admitted: asyncio.Event) -> Outcome:
         try:
             with self._stopping.resting():
                 reservation = await self._session.targets.acquire(size)
@@ -399,19 +356,28 @@ class Batch:
         admitted.set()
         return await self._sent(request, size, reservation)
 
-    async def _follow(self, call: Call) -> Outcome:
-        outcome = await call.outcome()
-        self._session.tally.shared += 1
-        return outcome
+    async def _sent(self, request: Request, size: Size, reservation: Reservation) -> Outcome:
+        try:
+            return await self._send(request, size, reservation)
+        except Abandoned:
+            return self._stopped()
+        except Exception as fault:  # noqa: BLE001  a fault of ours is told, and costs one request
+            return Failure(Kind.TRANSIENT, f"a fault in the program: {fault!r}")
+
+    def _told(self, request: Request, outcome: Outcome) -> None:
+        """*request* got what was asked for it."""
+        self._done(request, outcome)
+        self._stopping.judge(outcome, self._session.tally)
 
     def _done(self, request: Request, outcome: Outcome) -> None:
         if self._open.pop(request.number, None) is not None:
+            self._room.set()
             self._tell(request, outcome)
 
     def _fail_waiting(self, failure: Failure) -> None:
-        unsent = replace(failure, sent=False, timed_out=False)
+        failure = unsent(failure)
         while self._waiting:
-            self._tell(self._waiting.popleft(), unsent)
+            self._tell(self._waiting.popleft(), failure)
 
     def _tell(self, request: Request, outcome: Outcome) -> None:
         if isinstance(request, Pack):
@@ -421,15 +387,16 @@ class Batch:
             self._session.tally.finish(request, outcome)
         self._deliver(request.number, outcome)
         if self._repeats is not None:
-            self._repeats.told(request, outcome)
+            self._repeats.tell_equal(request, outcome)
 
-    def _tell_again(self, request: Request, outcome: Outcome) -> None:
-        """Tell what was not asked for *request*, but before or for an equal one."""
+    def _told_again(self, request: Request, outcome: Outcome) -> None:
+        """*request* got what was asked before, or for an equal one."""
+        self._open.pop(request.number, None)
         if isinstance(outcome, Success) and outcome.cached:
             self._session.tally.cached += 1
         else:
             self._session.tally.shared += 1
-            outcome = again(outcome)
+        self._room.set()
         self._tell(request, outcome)
 
     def _stopped(self) -> Failure:
@@ -462,14 +429,15 @@ _spelled = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def request_of(number: int, body: Mapping[str, Any]) -> Request | Failure:
-    """The request in *body*, or why it is none."""
+    """The request in *body*, or why it is none. Its metadata is not sent, as in files."""
     if isinstance(body, Pack):
         return replace(body, number=number)
     try:
         if not isinstance(body, Mapping):
             raise TypeError(f"it is no mapping but {type(body).__name__}")
         asked = dict(body)
+        metadata = asked.pop("metadata", None)
         raw = _spelled(asked).encode()
     except (TypeError, ValueError, RecursionError) as error:
         return Failure(Kind.BAD_REQUEST, f"not a request: {error}", sent=False)
-    return Request(number, asked, raw)
+    return Request(number, asked, raw, metadata)

@@ -64,30 +64,21 @@ class Wanted(NamedTuple):
     key: bytes
     rule: Rule
     extraction: Extraction | None
-    """What reads the answer, for itself alone; None if it is taken as it is."""
-
-    @property
-    def shared_by(self) -> Hashable:
-        return self.key, self.extraction
+    """What reads the answer; None if it is taken as it is."""
+    shared_by: Hashable
+    """Equal for those who may share a call: what is read is for who asked for it so."""
 
 
 class Call:
     """What is in flight for one or several requests."""
 
-    __slots__ = ("shared_by", "task", "told", "waiting")
+    __slots__ = ("shared_by", "task", "waiting")
 
-    def __init__(self, shared_by: Hashable, task: "asyncio.Task[Outcome]") -> None:
+    def __init__(self, shared_by: Hashable) -> None:
         self.shared_by = shared_by
-        self.task = task
-        self.waiting = 0
-        self.told = False
-        """Whether somebody has been told what was used."""
-
-    async def outcome(self) -> Outcome:
-        """What comes of it; it goes on if who waits here gives up."""
-        await asyncio.wait([self.task])
-        outcome, told, self.told = self.task.result(), self.told, True
-        return again(outcome) if told else outcome
+        self.task: asyncio.Task[None]
+        self.waiting: dict[Callable[[Outcome], None], None] = {}
+        """What tells each of those who wait for it."""
 
 
 class Sharing:
@@ -99,7 +90,7 @@ class Sharing:
         self._reuse = reuse
         self._cache = reuse.cache
         self._calls: dict[Hashable, Call] = {}
-        self._tasks = set[asyncio.Task[Outcome]]()
+        self._tasks = dict[asyncio.Task[None], Callable[[], None]]()
 
     def wanted(self, request: Request, extraction: Extraction | None = None) -> Wanted | None:
         """What is asked; None where the request has a call of its own.
@@ -111,11 +102,11 @@ class Sharing:
             rule = self._reuse.sampled if sampled else self._reuse.others
             if not any(rule):
                 return None
-            keys = sorted({one.key(request, extraction) for one in self._places})
+            keys = {one.key(request, extraction) for one in self._places}
         except Exception:  # noqa: BLE001  what is wrong with it is told when it is sent
             return None
-        key = keys[0] if len(keys) == 1 else sha256(b"".join(keys)).digest()
-        return Wanted(key, rule, extraction)
+        key = keys.pop() if len(keys) == 1 else sha256(b"".join(sorted(keys))).digest()
+        return Wanted(key, rule, extraction, key if extraction is None else (key, extraction))
 
     async def kept(self, wanted: Sequence[Wanted | None]) -> list[Success | None]:
         """What the cache has of each."""
@@ -139,44 +130,62 @@ class Sharing:
         """The call of an equal request."""
         return self._calls.get(wanted.shared_by)
 
-    def begin(self, wanted: Wanted, ask: Callable[[], Coroutine[Any, Any, Outcome]]) -> Call:
-        """A call for all that are equal from now on; it is to be joined."""
-        task = asyncio.get_running_loop().create_task(self._ask(wanted, ask))
-        call = Call(wanted.shared_by, task)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self._forget(call))
+    def begin(
+        self,
+        wanted: Wanted,
+        ask: Callable[[], Coroutine[Any, Any, Outcome]],
+        ended: Callable[[], None],
+    ) -> Call:
+        """A call for all that are equal from now on, who are to wait for it.
+
+        *ended* is called when it is over, even if it never began.
+        """
+        call = Call(wanted.shared_by)
+        call.task = asyncio.get_running_loop().create_task(self._carry(call, wanted, ask))
+        self._tasks[call.task] = ended
+        call.task.add_done_callback(self._ended)
         if wanted.rule.shares:
             self._calls[wanted.shared_by] = call
         return call
 
-    def join(self, call: Call, task: "asyncio.Task[Any]") -> None:
-        """*task* is about to wait for *call*, which ends when nobody does any more."""
-        call.waiting += 1
-        task.add_done_callback(lambda _: self._leave(call))
-
-    async def close(self) -> None:
-        """Give up what nobody waits for any more, and see it ended."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _ask(
-        self, wanted: Wanted, ask: Callable[[], Coroutine[Any, Any, Outcome]]
-    ) -> Outcome:
-        outcome = await ask()
-        if isinstance(outcome, Success) and self._cache is not None and wanted.rule.caches:
-            try:
-                self._cache.keep(wanted.key, outcome.response)
-            except Exception as fault:  # noqa: BLE001  somebody's own cache
-                self._do_without(fault)
-        return outcome
-
-    def _leave(self, call: Call) -> None:
-        call.waiting -= 1
+    def leave(self, call: Call, waiter: Callable[[Outcome], None]) -> None:
+        """*waiter* is told nothing; with the last of them the call ends."""
+        del call.waiting[waiter]
         if not call.waiting:
             self._forget(call)
             call.task.cancel()
+
+    async def close(self) -> None:
+        """Give up what nobody waits for any more, and see it ended."""
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry(
+        self, call: Call, wanted: Wanted, ask: Callable[[], Coroutine[Any, Any, Outcome]]
+    ) -> None:
+        outcome = await ask()
+        if isinstance(outcome, Success):
+            self._keep(wanted, outcome.response)
+        self._forget(call)
+        told = False
+        while call.waiting:
+            tell = next(iter(call.waiting))
+            del call.waiting[tell]
+            tell(again(outcome) if told else outcome)
+            told = True
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.pop(task)()
+
+    def _keep(self, wanted: Wanted, answer: bytes) -> None:
+        if self._cache is None or not wanted.rule.caches:
+            return
+        try:
+            self._cache.keep(wanted.key, answer)
+        except Exception as fault:  # noqa: BLE001  somebody's own cache
+            self._do_without(fault)
 
     def _forget(self, call: Call) -> None:
         if self._calls.get(call.shared_by) is call:

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 _LATE = 32 * 1024 * 1024
 """Bytes of answers that are kept in memory as well."""
 _UNWRITTEN = 64 * 1024 * 1024
-"""Bytes of answers that may wait to be written, as while another process writes for long."""
+"""Bytes of answers that may wait to be written, as while another process writes for long; what
+comes beyond is not kept."""
 _AT_ONCE = 500
 
 
@@ -124,13 +125,12 @@ class _Open:
 
     def keep(self, key: bytes, answer: bytes) -> None:
         self._late.keep(key, answer)
-        if self._refused or key in self._unwritten:
+        if self._refused:
             return
-        self._unwritten[key] = answer
-        self._bytes += size_of(key, answer)
-        if self._bytes > _UNWRITTEN:
-            self._refuse("it takes no answers")
-        elif self._writing is None:
+        if key not in self._unwritten and self._bytes < _UNWRITTEN:
+            self._unwritten[key] = answer
+            self._bytes += size_of(key, answer)
+        if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_all())
 
     async def _write_all(self) -> None:
@@ -139,8 +139,9 @@ class _Open:
             while self._unwritten:
                 now = dict(islice(self._unwritten.items(), _AT_ONCE))
                 await self._there(self._file.write, now)
-                for key in now:
-                    self._bytes -= size_of(key, self._unwritten.pop(key))
+                for key, answer in now.items():
+                    if self._unwritten.pop(key, None) is not None:  # not refused meanwhile
+                        self._bytes -= size_of(key, answer)
         except Busy:
             pass
         except Refused as refused:

@@ -7,14 +7,17 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
+import loopback
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from virtual_time import run
 
+from api_request_parallel_processor import AsyncClient
 from request_engine.cache import Cache, MemoryCache, cache_of, size_of
 from request_engine.errors import BadInput
 from request_engine.sqlite_cache import SqliteCache
@@ -43,6 +46,40 @@ class opened:  # noqa: N801
 
     async def __aexit__(self, *_):
         await self.cache.close()
+
+
+# --- as a client uses it
+
+
+async def test_a_second_client_asks_nothing_that_the_first_had_an_answer_to(tmp_path):
+    path = tmp_path / "a.sqlite"
+    key, body = "sk-0123456789abcdefghij", {"model": "m", "input": "a secret text"}
+    reply = b'{"data": [{"embedding": [0.5]}], "usage": {"prompt_tokens": 4, "total_tokens": 4}}'
+    results, tallies = [], []
+    async with loopback.serving(loopback.answering(reply)) as server:
+        for _ in range(2):
+            asked = {"request_url": f"{server.url}/embeddings", "api_key": key, "cache": path}
+            async with AsyncClient(**asked) as client:
+                results.append(await client.ask(body))
+                tallies.append(client.tally)
+        assert len(server.seen) == 1
+    assert [one.cached for one in results] == [False, True]
+    assert [one.usage.total for one in results] == [4, 0]
+    assert results[0].response == results[1].response
+    assert [(one.succeeded, one.cached, one.tokens) for one in tallies] == [(1, 0, 4), (1, 1, 0)]
+    kept = path.read_bytes()
+    assert key.encode() not in kept
+    assert b"secret" not in kept
+
+
+async def test_a_client_whose_cache_cannot_be_used_does_not_open(tmp_path):
+    (tmp_path / "a.sqlite").write_text("no database at all, " * 100)
+    with pytest.raises(BadInput, match="is damaged, or is none"):
+        async with AsyncClient(
+            request_url="http://localhost/v1", api_key="x", cache=tmp_path / "a.sqlite"
+        ):
+            pass
+    assert not [one for one in threading.enumerate() if "request cache" in one.name]
 
 
 # --- in memory
@@ -317,6 +354,22 @@ async def test_P6_another_process_that_writes_for_long_keeps_nobody_waiting(tmp_
     async with opened(path) as cache:
         assert await found(cache, 2, 3) == [b"two", b"three"]
     assert not caplog.records
+
+
+async def test_P7_what_cannot_be_written_does_not_fill_the_memory(tmp_path):
+    path = tmp_path / "a.sqlite"
+    async with opened(path) as cache:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            tracemalloc.start()
+            for number in range(200):
+                cache.keep(key(number), bytes(1024 * 1024))
+            assert tracemalloc.get_traced_memory()[0] < 110 * 1024 * 1024
+            tracemalloc.stop()
+            await found(cache, 999)
+        cache.keep(key(200), b"more")
+    async with opened(path) as cache:
+        assert await found(cache, 0, 63) == [bytes(1024 * 1024)] * 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

@@ -1,7 +1,9 @@
 """The documents say what the code does, and both languages say the same."""
 
 import argparse
+import asyncio
 import importlib
+import inspect
 import math
 import re
 import tomllib
@@ -10,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from api_request_parallel_processor import command_line, find_providers
+from api_request_parallel_processor import AsyncClient, Client, command_line, find_providers
 from benchmarks.pictures import PICTURES
 from request_engine import endpoints_file, judgement, make_requests, preflight
 from request_engine.destination import Asked
 from request_engine.encodings import ENCODING_NAMES
 from request_engine.lines import read_line
+from request_engine.local_endpoint import Settings, serving
 from request_engine.local_endpoint.flags import _parser as local_endpoint_flags
 from request_engine.pace import Pace
 from request_engine.records import Kind, Reply, Request, Success
@@ -28,7 +31,8 @@ READMES = (ENGLISH, CHINESE)
 PAGES = ("docs/providers.md", "docs/providers.zh-CN.md")
 TWINS = (READMES, PAGES)
 FAILURES, FAULTS, LIMITS = "docs/failures.md", "docs/faults.md", "docs/limits.md"
-DOCUMENTS = (*READMES, *PAGES, "CHANGELOG.md", FAILURES, FAULTS, LIMITS)
+PIPELINES = tuple(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("pipelines-*.md"))
+DOCUMENTS = (*READMES, *PAGES, *PIPELINES, "CHANGELOG.md", FAILURES, FAULTS, LIMITS)
 CONTROLLER = [
     "allowance",
     "backoff",
@@ -213,9 +217,11 @@ def test_every_provider_has_a_row_with_all_its_facts(provider, page: str) -> Non
     assert set(provider.hosts) <= set(literals(hosts))
     assert literals(keys)[: len(provider.key_variables)] == [*provider.key_variables]
     assert literals(url) == [provider.base_url or "--request_url"]
-    told = {int(one) for one in re.findall(r"(?<![\w.])\d+(?!\w)", re.sub("`.*?`", "", notes))}
+    numbers = re.findall(r"(?<![\w.])\d[\d,]*\b", re.sub("`.*?`", "", notes))
+    told = {int(one.replace(",", "")) for one in numbers}
     profile = provider.profile
-    assert {profile.max_concurrent, profile.inputs_per_request} - {None} <= told
+    caps = {profile.inputs_per_request, profile.tokens_per_input, profile.tokens_per_request}
+    assert (caps | {profile.max_concurrent}) - {None} <= told
 
 
 @pytest.mark.parametrize("document", [*READMES, FAILURES])
@@ -342,6 +348,30 @@ def test_no_table_of_a_provider_says_more_than_its_class() -> None:
     known = {one.name: own_verdicts(one) for one in PROVIDERS}
     for names, told in own_sections().items():
         assert told == set().union(*(known[name] for name in names.split(", ")))
+
+
+async def test_the_examples_of_requests_in_memory_run(capsys) -> None:
+    """One after the other, against the local endpoint."""
+    blocks = [block for _, block in fence.findall(text_of(ENGLISH)) if "Client(" in block]
+    async with serving(Settings()) as service:
+        code = "".join(blocks).replace('provider="openai"', f'request_url="{service.url}"')
+        await asyncio.to_thread(exec, compile(code, ENGLISH, "exec"), {"__name__": "readme"})
+    assert len(blocks) == 2
+    assert len(capsys.readouterr().out.splitlines()) == 100 + 1
+
+
+@pytest.mark.parametrize("face", [AsyncClient, Client])
+def test_every_method_of_a_client_is_told(face: type) -> None:
+    """With no argument that it does not take."""
+    rows = table_of(ENGLISH, "method")
+    told = [one for row in rows for one in re.findall(r"`(\w+)\((.*?)\)`", row[0])]
+    public = {name for name, one in inspect.getmembers(face, callable) if name[0] != "_"}
+    assert {name for name, _ in told} == public - {"open", "close"}
+    for name, arguments in told:
+        takes = [one for one in inspect.signature(getattr(face, name)).parameters if one != "self"]
+        for place, argument in enumerate(arguments.split(", ")):
+            keyword, equals, _ = argument.partition("=")
+            assert keyword in takes if equals else place < len(takes)
 
 
 @pytest.mark.parametrize("readme", READMES)

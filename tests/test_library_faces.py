@@ -12,6 +12,7 @@ from api_request_parallel_processor import AsyncClient, Client
 from request_engine.asking import AHEAD
 from request_engine.errors import BadInput
 from request_engine.records import Kind
+from request_engine.session import request_of
 
 
 class Blocking:
@@ -120,6 +121,14 @@ def test_what_is_no_request_costs_itself_alone(face):
     assert {one.failure.kind for one in results if not one.ok} == {Kind.BAD_REQUEST}
     assert results[1].body is bad
     assert not any(one.failure.sent for one in results if not one.ok)
+
+
+def test_metadata_is_not_sent_and_stays_with_the_result(face):
+    """As in files: the bytes that go out do not have it."""
+    asked = body(3) | {"metadata": {"id": "a"}}
+    (result,) = face.gather([asked])
+    assert result.body["metadata"] == {"id": "a"}
+    assert request_of(0, asked).raw_body == request_of(0, body(3)).raw_body
 
 
 def test_of_nothing_there_are_no_results(face):

@@ -345,6 +345,19 @@ def test_an_interpreter_that_ends_with_an_open_client_just_ends(served, script, 
     assert told in ([], ["sys:1: ResourceWarning: a Client was never closed"])
 
 
+def test_what_is_open_when_the_interpreter_ends_is_closed(served):
+    """As the user's own cache is, which may have something to write."""
+    script = """
+from request_engine.cache import MemoryCache
+class Mine(MemoryCache):
+    async def close(self):
+        print("closed")
+asks["cache"] = Mine()
+"""
+    said, _ = run(script + OPEN_AT_THE_END, served)
+    assert said.split() == ["1", "closed"]
+
+
 def test_a_client_that_is_never_closed_is_told_once_where_warnings_are_shown(served):
     script = OPEN_AT_THE_END + "del client\nimport gc; gc.collect()\n"
     _, errors = run(script, served, "-W", "always::ResourceWarning")

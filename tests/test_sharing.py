@@ -11,6 +11,7 @@ from virtual_time import run
 from request_engine.cache import MemoryCache
 from request_engine.destination import Asked, Timeouts
 from request_engine.errors import BadInput
+from request_engine.extraction import Fitting
 from request_engine.records import Failure, Kind, Success
 from request_engine.sameness import Place
 from request_engine.session import Batch, Session, Settings, Terms
@@ -315,6 +316,50 @@ def test_those_that_wait_for_room_find_the_call_that_got_it():
     run(scenario())
 
 
+def test_one_that_is_late_before_it_was_let_in_was_not_sent_and_leaves_its_place_to_the_others():
+    async def scenario():
+        client = Client(max_concurrent=1)
+        other = client.ask(same(0, "other"))
+        hasty, patient = client.ask(same(1), deadline=2), client.ask(same(2), deadline=60)
+        (gone,), (there,) = await asyncio.gather(hasty.outcomes(), patient.outcomes())
+        assert (gone.sent, gone.timed_out) == (False, False)
+        assert isinstance(there, Success)
+        assert (hasty.at[1], patient.at[2]) == (2.0, 20.0)
+        await other.outcomes()
+        assert client.sent == 2
+
+    run(scenario())
+
+
+def test_P6_behind_one_that_was_not_let_in_by_its_deadline_nobody_waits_as_long_again():
+    async def scenario():
+        client = Client(max_concurrent=1, latency=100)
+        other = client.ask(same(0, "other"))
+        late = client.ask(*(same(number, str(number)) for number in range(1, 9)), deadline=2)
+        assert {one.sent for one in await late.outcomes()} == {False}
+        assert set(late.at.values()) == {2.0}
+        await other.outcomes()
+        assert client.sent == 1
+
+    run(scenario())
+
+
+def test_what_is_given_up_before_it_was_let_in_was_not_sent():
+    async def scenario():
+        client = Client(max_concurrent=1)
+        client.ask(same(0, "other"))
+        asked = client.ask(same(1), same(2), same(3, "third"))
+        await asyncio.sleep(5)
+        asked.batch.give_up()
+        assert {number: one.sent for number, one in asked.told.items()} == dict.fromkeys(
+            (1, 2, 3), False
+        )
+        await client.session.close()
+        assert client.sent == 1
+
+    run(scenario())
+
+
 def test_an_answer_in_the_cache_is_no_request():
     async def scenario():
         client = Client(cache="memory")
@@ -382,6 +427,55 @@ def test_sampled_answers_are_kept_only_if_that_is_asked_for(cache_sampled, calls
         await client.outcomes(sampled(1))
         await client.outcomes(sampled(2))
         assert client.sent == calls
+
+    run(scenario())
+
+
+class Shaped:
+    """Answers that have to say what is wanted."""
+
+    def __init__(self, wanted):
+        self.wanted = wanted
+
+    def asking(self, request, provider, endpoint, wrong=None):
+        return request
+
+    def first(self, request, place):
+        return request
+
+    def judged(self, answer):
+        if self.wanted.encode() in answer.response:
+            return Fitting(answer.response, answer.usage, value=self.wanted)
+        return Failure(Kind.BAD_ANSWER, "it has another shape", 200, final=True)
+
+
+def test_a_kept_answer_is_read_again_and_of_no_use_where_it_has_another_shape():
+    async def scenario():
+        client = Client([answer("yes"), answer("no")], cache="memory")
+        found = [
+            *await client.outcomes(same(1), extraction=Shaped("yes")),
+            *await client.outcomes(same(1), extraction=Shaped("yes")),
+            *await client.outcomes(same(1), extraction=Shaped("no")),
+        ]
+        assert [(one.value, one.cached) for one in found] == [
+            ("yes", False),
+            ("yes", True),
+            ("no", False),
+        ]
+
+    run(scenario())
+
+
+def test_a_call_is_shared_by_those_who_read_its_answer_alike():
+    async def scenario():
+        client, shape = Client([answer("yes, not no")]), Shaped("yes")
+        found = await asyncio.gather(
+            client.outcomes(same(1), same(2), extraction=shape),
+            client.outcomes(same(3), extraction=Shaped("no")),
+            client.outcomes(same(4)),
+        )
+        assert client.sent == 3
+        assert [one.value for one in found[0] + found[1]] == ["yes", "yes", "no"]
 
     run(scenario())
 
