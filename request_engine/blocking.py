@@ -216,11 +216,12 @@ class BlockingAsking(Asking):
                 self._exhausted = True
                 self._background.submit(self._give_up()).result()
                 collect()
+                self._add_unasked(found)
         finally:
             ending = self._end()
             if ending is not None:
                 ending.result()
-        return [*(found[index] for index in range(len(found))), *self._unasked(len(found))]
+        return [found[index] for index in sorted(found)]
 
     def _rest(self, following: Next) -> Iterator[Result]:
         while True:
@@ -249,9 +250,10 @@ class BlockingAsking(Asking):
         self._pass_on()
         self._batch.give_up(INTERRUPTED)
 
-    def _unasked(self, taken: int) -> list[Result]:
-        """Failures for those that were not taken before the interruption, if they are known."""
-        if not isinstance(self._given, Sequence):
-            return []
-        rest = range(taken, len(self._given))
-        return [Result(index, self._given[index], _UNASKED) for index in rest]
+    def _add_unasked(self, found: dict[int, Result]) -> None:
+        """Failures for those that were not asked before the interruption, if they are known."""
+        known = self._given if isinstance(self._given, Sequence) else ()
+        for index, body in (*self._open.items(), *enumerate(known)):
+            if index not in found:
+                found[index] = Result(index, body, _UNASKED)
+        self._open.clear()

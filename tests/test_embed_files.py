@@ -124,25 +124,23 @@ async def test_P1_P3_a_killed_run_has_lost_nothing_that_was_written_and_buys_non
 ):
     path = write(tmp_path, texts(1_000))
     kept = tmp_path / name.replace(".npy", ".index.jsonl")
-    limits = Settings(max_requests_per_minute=1_800, limiter="token_bucket", burst=1.0)
-    async with local_endpoint.serving(limits) as served:
+    slow = Settings(max_requests_per_minute=300, limiter="token_bucket", burst=1.0)
+    async with local_endpoint.serving(slow) as served:
         url = served.url + "/v1/embeddings"
         flags = ["--requests_filepath", path, "--save_filepath", str(tmp_path / name), "--embed"]
         command = [sys.executable, str(DOOR), *flags, "--request_url", url]
         run = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
-        while not kept.exists() or kept.read_bytes().count(b"\n") < 200:  # noqa: ASYNC110  a file
+        while not kept.exists() or kept.read_bytes().count(b"\n") < 100:  # noqa: ASYNC110  a file
             await asyncio.sleep(0.01)
         run.kill()
         await run.wait()
-        left = kept.read_bytes()
-        left = left[: left.rindex(b"\n") + 1]
-        done = left.count(b"\n")
-        assert 200 <= done < 1_000
-        while served.ledger.in_flight:  # noqa: ASYNC110  another process's
-            await asyncio.sleep(0.01)
-        billed = served.ledger.prompt_tokens
+    left = kept.read_bytes()
+    left = left[: left.rindex(b"\n") + 1]
+    done = left.count(b"\n")
+    assert 100 <= done < 1_000
+    async with local_endpoint.serving() as served:
         found, summary = await process(tmp_path, served.url, name)
-        again = served.ledger.prompt_tokens - billed
+        again = served.ledger.prompt_tokens
 
     assert kept.read_bytes().startswith(left)
     assert summary.tally.answered_before == done

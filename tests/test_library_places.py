@@ -269,6 +269,18 @@ def test_ctrl_c_ends_an_iteration(served, way):
 
 
 @posix
+def test_ctrl_c_ends_a_loop_that_asks(served):
+    async def ask():
+        async with AsyncClient(**served.asks) as client:
+            await client.gather(bodies())
+
+    served.hold()
+    with interrupted_once(served, lambda it: it.pending), pytest.raises(KeyboardInterrupt):
+        asyncio.run(ask())
+    served.wait(lambda it: it.given_up)
+
+
+@posix
 def test_ctrl_c_ends_only_the_waiting_for_a_handle(served):
     served.hold()
     with Client(**served.asks) as client:
