@@ -25,7 +25,7 @@ from request_engine.reservation import Reservation
 from request_engine.sameness import Place
 from request_engine.send import Sender
 from request_engine.sharing import Reuse, Sharing
-from request_engine.sizes import NO_TOKENS, UNCOUNTED, Size
+from request_engine.sizes import UNCOUNTED, Size
 from request_engine.stopping import Abandoned, Stopping
 from request_engine.tally import Tally
 from request_engine.targets import Targets
@@ -288,6 +288,9 @@ class Batch:
         except Abandoned:
             self.over = self.over or self._stopped()
             self._fail_waiting(self.over)
+        except Exception as fault:  # noqa: BLE001  a provider that cannot measure, such as the user's
+            self.over = self.over or _faulty(fault)
+            self._fail_waiting(self.over)
         finally:
             self._admitting = None
 
@@ -327,7 +330,11 @@ class Batch:
         self._open[request.number] = request
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        _settled(self._tasks.pop(task))
+        self._give_back(self._tasks.pop(task))
+
+    def _give_back(self, reservation: Reservation) -> None:
+        if not reservation.settled:  # given up before it began
+            self._session.targets.give_back(reservation)
 
     async def _carry(
         self, request: Request, size: Size, reservation: Reservation, ends: float | None
@@ -343,7 +350,7 @@ class Batch:
         reservation = self._session.targets.acquire_now(size)
         if reservation is not None:
             sent = partial(self._sent, request, size, reservation)
-            return Turn(sent, None, partial(_settled, reservation))
+            return Turn(sent, None, partial(self._give_back, reservation))
         admitted = asyncio.Event()
         return Turn(partial(self._acquire, request, size, admitted), admitted, admitted.set)
 
@@ -362,7 +369,7 @@ class Batch:
         except Abandoned:
             return self._stopped()
         except Exception as fault:  # noqa: BLE001  a fault of ours is told, and costs one request
-            return Failure(Kind.TRANSIENT, f"a fault in the program: {fault!r}")
+            return _faulty(fault)
 
     def _told(self, request: Request, outcome: Outcome) -> None:
         """*request* got what was asked for it."""
@@ -408,17 +415,16 @@ class Batch:
         return _unanswered(f"no answer within the deadline of {self._terms.deadline:g} s")
 
 
-def _settled(reservation: Reservation) -> None:
-    if not reservation.settled:  # given up before it began
-        reservation.target.budget.settle(reservation, NO_TOKENS, admitted=True)
-
-
 async def _within(ends: float | None, work: Awaitable[T]) -> T:
     """What comes of *work*; TimeoutError if the loop's time is *ends* before."""
     if ends is None:
         return await work
     async with asyncio.timeout_at(ends):
         return await work
+
+
+def _faulty(fault: Exception) -> Failure:
+    return Failure(Kind.TRANSIENT, f"a fault in the program: {fault!r}")
 
 
 def _unanswered(why: str) -> Failure:

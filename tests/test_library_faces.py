@@ -131,6 +131,22 @@ def test_metadata_is_not_sent_and_stays_with_the_result(face):
     assert request_of(0, asked).raw_body == request_of(0, body(3)).raw_body
 
 
+def test_a_provider_that_cannot_measure_costs_no_outcome(served, tmp_path):
+    """One of the user's own may be at fault: every request has its outcome all the same."""
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from api_request_parallel_processor import OpenAICompatible\n"
+        "class Faulty(OpenAICompatible):\n"
+        "    name = 'faulty'\n"
+        "    def prompt_tokens(self, body, endpoint, encode):\n"
+        "        raise ZeroDivisionError('measuring')\n"
+    )
+    asks = served.asks | {"provider": f"{own}:Faulty", "max_tokens_per_minute": 10**9}
+    with Client(**asks) as client:
+        results = client.gather([body(n) for n in range(3)])
+    assert ["measuring" in one.failure.message for one in results] == [True] * 3
+
+
 def test_of_nothing_there_are_no_results(face):
     assert face.gather([]) == face.in_order([]) == face.as_completed(iter(())) == []
 
