@@ -231,7 +231,7 @@ class Provider:
         flat = judgement.flat_error_in(payload)
         kind, message = wrong
         if flat is not None and kind is Kind.BAD_ANSWER:
-            kind, message = self.kind(reply.status, flat), flat.message
+            kind, message = self.kind(reply.status, flat), flat.message.strip() or message
         return self._failed(kind, message, reply, payload, wall, flat)
 
     def _failed(

@@ -155,8 +155,8 @@ class _Tokenizer:
     def __getattr__(self, name):
         return getattr(self._real, name)
 
-    def encode(self, *arguments):
-        return self._hook("encode", "", partial(self._real.encode, *arguments))
+    def encode_ordinary(self, *arguments):
+        return self._hook("encode", "", partial(self._real.encode_ordinary, *arguments))
 
 
 class Job:
