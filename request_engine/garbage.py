@@ -27,3 +27,31 @@ def rarely_looked_for() -> Iterator[None]:
     finally:
         gc.set_threshold(*threshold)
         gc.unfreeze()
+
+
+class Seldom:
+    """Look less often while somebody asks for it, in a program that is not ours.
+
+    Nothing is frozen there: what is garbage in it goes on being found.
+    """
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._before: tuple[int, int, int] | None = None
+
+    def begin(self) -> None:
+        """One more asks for it. Nothing is changed within another."""
+        self._users += 1
+        before = gc.get_threshold()
+        if self._before is None and 0 < before[0] < _YOUNG:
+            self._before = before
+            gc.set_threshold(_YOUNG, *before[1:])
+
+    def end(self) -> None:
+        """One less; after the last one it is as before, unless it was set otherwise meanwhile."""
+        self._users -= 1
+        if self._users or self._before is None:
+            return
+        if gc.get_threshold()[0] == _YOUNG:
+            gc.set_threshold(*self._before)
+        self._before = None

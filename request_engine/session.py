@@ -17,6 +17,7 @@ from request_engine.counting import Counter
 from request_engine.destination import Asked, Destination, Timeouts
 from request_engine.extraction import Extraction
 from request_engine.packing import Pack, Packing
+from request_engine.garbage import Seldom
 from request_engine.provider import Provider
 from request_engine.records import Failure, Kind, Outcome, Request, Success
 from request_engine.redaction import Redaction
@@ -87,6 +88,7 @@ class Session:
         self.sharing = sharing
         self.tally = Tally()
         self._counter = counter
+        self.garbage = Seldom()
         self.batches = set["Batch"]()
         self.over: Failure | None = None
         """What becomes of what is asked once it is closed."""
@@ -230,6 +232,7 @@ class Batch:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(terms.batch_deadline, self.give_up, _unanswered(why))
         session.batches.add(self)
+        session.garbage.begin()
 
     def add(self, requests: Iterable[Request]) -> None:
         """Ask these as well; their numbers are their places."""
@@ -269,7 +272,9 @@ class Batch:
         self.over = self.over or CANCELLED
         if self._open or self._waiting or self._repeats is not None:
             self.give_up()
-        self._session.batches.discard(self)
+        if self in self._session.batches:
+            self._session.batches.remove(self)
+            self._session.garbage.end()
         self._stopping.close()
         if self._timer is not None:
             self._timer.cancel()
