@@ -64,9 +64,7 @@ _KNOWN = Subset(
 )
 """What its page on structured output lists."""
 _FORM = JsonForm(turns=CONTENTS, place=_generation_config, subset=_KNOWN, told=False)
-_IN_SNAKE = JsonForm(
-    turns=CONTENTS, place=_generation_config_in_snake, subset=_KNOWN, told=False
-)
+_IN_SNAKE = JsonForm(turns=CONTENTS, place=_generation_config_in_snake, subset=_KNOWN, told=False)
 
 
 class Gemini(GoogleErrors):

@@ -140,9 +140,7 @@ class Disk:
 
     def _look_for_room(self) -> None:
         """Hold the run before the disk is full, so that what is in flight has room."""
-        self._most_in_flight = max(
-            self._most_in_flight, self._rows_each * self._targets.in_flight
-        )
+        self._most_in_flight = max(self._most_in_flight, self._rows_each * self._targets.in_flight)
         rows, size = self._journal.rows_written, self._journal.bytes_written
         expected = 2 * size // max(rows, 1) * self._most_in_flight
         needed = expected + self._journal.longest_row + _SPARE

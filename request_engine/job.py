@@ -126,9 +126,7 @@ class Job:
             self.requests_filepath, self.save_filepath, self.errors_filepath
         )
         if embedding is not None and save_filepath.endswith(ENDING):
-            preflight.paths(
-                self.requests_filepath, index_of(save_filepath), self.errors_filepath
-            )
+            preflight.paths(self.requests_filepath, index_of(save_filepath), self.errors_filepath)
         spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
         tally = Tally()
         targets, carriers = await self._opened(destinations, carrier, timeouts)

@@ -16,8 +16,8 @@ from request_engine.background import Background
 from request_engine.counting import Counter
 from request_engine.destination import Asked, Destination, Timeouts
 from request_engine.extraction import Extraction
-from request_engine.packing import Pack, Packing
 from request_engine.garbage import Seldom
+from request_engine.packing import Pack, Packing
 from request_engine.provider import Provider
 from request_engine.records import Failure, Kind, Outcome, Request, Success
 from request_engine.redaction import Redaction

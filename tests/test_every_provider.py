@@ -389,9 +389,7 @@ def examples_of(provider) -> list[Path]:
     ]
 
 
-EXAMPLE_URLS = {
-    stem: url for one in SERVICES.values() for stem, url in one.example_urls.items()
-}
+EXAMPLE_URLS = {stem: url for one in SERVICES.values() for stem, url in one.example_urls.items()}
 
 
 @each_provider
