@@ -55,6 +55,8 @@ async def start(module: str, function: str, *arguments: str, packages: bool = Fa
 async def end(process: Process) -> None:
     """Wait no longer for *process*; nothing of it is left."""
     # Not process.kill, which reaps it first and leaves the loop waiting for nobody.
+    if process.stdin is not None:
+        process.stdin.close()
     with suppress(OSError):
         os.kill(process.pid, signal.SIGTERM)
     await process.communicate()

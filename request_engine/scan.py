@@ -135,7 +135,9 @@ async def _part(path: str, number: int, span: tuple[int, int], take: Take) -> No
 async def _elsewhere(path: str, span: tuple[int, int]) -> AsyncGenerator[list[Record], None]:
     """OSError or EOFError when the process does not come to an end as it should."""
     process = await children.start("request_engine.scan", "send", path, *map(str, span))
+    assert process.stdin is not None
     assert process.stdout is not None
+    process.stdin.close()
     rest = b""
     try:
         if await process.stdout.readexactly(len(_MARK)) != _MARK:

@@ -98,9 +98,10 @@ class Sharing:
         *extraction* is the shape that the answer must have.
         """
         try:
-            sampled = any(one.is_sampled(request) for one in self._places)
-            rule = self._reuse.sampled if sampled else self._reuse.others
-            if not any(rule):
+            rule = self._reuse.others
+            if True in [one.is_sampled(request) for one in self._places]:
+                rule = self._reuse.sampled
+            if True not in rule:
                 return None
             keys = {one.key(request, extraction) for one in self._places}
         except Exception:  # noqa: BLE001  what is wrong with it is told when it is sent
