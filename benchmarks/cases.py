@@ -96,9 +96,9 @@ class Bench:
 
     def in_memory(self, face: str, requests: int, in_flight: int, limit: str, share: str) -> Case:
         """The library, on one of its faces."""
-        bodies = str(self._file(requests).with_suffix(".bodies"))
+        bodies = workload.marshalled(self._file(requests))
         script = str(HERE / "in_memory.py")
-        words = [script, face, bodies, self._url, str(in_flight), limit, share]
+        words = [script, face, str(bodies), self._url, str(in_flight), limit, share]
         return Case(face, [sys.executable, *words], requests, self.cores.client)
 
     @property

@@ -1,6 +1,7 @@
 """Request files: distinct bodies of about 200 tokens, the same in every run."""
 
 import json
+import marshal
 import random
 from pathlib import Path
 
@@ -32,6 +33,15 @@ def written(folder: Path, count: int, *, embeddings: bool = False) -> Path:
             body = _embeddings(text) if embeddings else _chat(text)
             bodies.write(json.dumps(body) + "\n")
             requests.write(json.dumps(body | {"metadata": {"row_id": number}}) + "\n")
+    return path
+
+
+def marshalled(requests: Path) -> Path:
+    """The bodies of *requests* as a list that is soon in memory."""
+    path = requests.with_suffix(".marshal")
+    if not path.exists():
+        lines = requests.with_suffix(".bodies").read_text().splitlines()
+        path.write_bytes(marshal.dumps([json.loads(line) for line in lines]))
     return path
 
 

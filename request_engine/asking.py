@@ -222,6 +222,8 @@ class AsyncAsking(Asking):
         try:
             async for body in bodies:
                 self._take(body)
+                if self._arrived:  # perhaps this one, if it is no request
+                    self._news.set()
                 if not self._taken % _AT_ONCE:
                     await asyncio.sleep(0)
                 while not self._hungry():

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +25,9 @@ Closing = Callable[[], Coroutine[Any, Any, None]]
 
 _REMEMBERED = 60.0
 """Seconds after its last client in which the limits of an account hold on: they are a minute's."""
+LOOK = 0.2
+"""Seconds a thread waits at a time. A Ctrl-C that comes after the interpreter last looked for one
+and before the wait has begun (another thread is given its turn in between) shows only after it."""
 _AT_EXIT = 5.0
 """Seconds that closing may take when the interpreter ends and clients are still open."""
 
@@ -226,3 +229,10 @@ def release(background: Background, closing: Closing | None = None) -> "Future[N
     Without any it ends, and what is returned is done when it has.
     """
     return _shared().release(background, closing)
+
+
+def waited(future: "Future[Result]") -> Result:
+    """The result of *future*, for a thread that can be interrupted."""
+    while not future.done():
+        wait((future,), LOOK)
+    return future.result()

@@ -6,7 +6,6 @@ with Client(request_url="https://...") as client:
         print(result.text if result.ok else result.failure.message)
 """
 
-import os
 from collections.abc import AsyncIterable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -17,7 +16,7 @@ from typing import Any, Self
 
 from request_engine import background
 from request_engine.asking import Asking, Body, Next, checked
-from request_engine.background import Background
+from request_engine.background import LOOK, Background, waited
 from request_engine.client import BaseClient
 from request_engine.embeddings import Embedding, Embeddings
 from request_engine.errors import BadInput
@@ -30,8 +29,6 @@ from request_engine.session import Session, Terms
 
 INTERRUPTED = Failure(Kind.TRANSIENT, "interrupted before there was an answer")
 _UNASKED = replace(INTERRUPTED, sent=False)
-_LOOK = 0.2 if os.name == "nt" else None
-"""Seconds between two looks for a Ctrl-C, where one does not end a wait."""
 
 
 class Client(BaseClient, BlockingExtracts):
@@ -59,7 +56,7 @@ class Client(BaseClient, BlockingExtracts):
             return
         held = background.hold()
         try:
-            self._session = held.submit(self._opening.open(held)).result()
+            self._session = waited(held.submit(self._opening.open(held)))
         except BaseException:
             background.release(held, self._opening.close)
             raise
@@ -69,7 +66,7 @@ class Client(BaseClient, BlockingExtracts):
         """Give up what is in flight, and end. A second call does nothing."""
         held = self._background
         if held is not None:
-            self._left(held).result()
+            waited(self._left(held))
             held.join()
 
     def ask(self, body: Mapping[str, Any], *, deadline: float | None = None) -> Result:
@@ -200,7 +197,7 @@ class BlockingAsking(Asking):
         finally:
             ending = self._end()
             if ending is not None:
-                ending.result()
+                waited(ending)
 
     def gathered(self) -> list[Result]:
         """All results, in the order of the bodies; those there are if this is interrupted."""
@@ -214,13 +211,13 @@ class BlockingAsking(Asking):
                     pass
             except KeyboardInterrupt:
                 self._exhausted = True
-                self._background.submit(self._give_up()).result()
+                waited(self._background.submit(self._give_up()))
                 collect()
                 self._add_unasked(found)
         finally:
             ending = self._end()
             if ending is not None:
-                ending.result()
+                waited(ending)
         return [found[index] for index in sorted(found)]
 
     def _rest(self, following: Next) -> Iterator[Result]:
@@ -240,7 +237,7 @@ class BlockingAsking(Asking):
         self._asleep = True
         while not self._arrived:
             with suppress(Empty):
-                self._bell.get(timeout=_LOOK)
+                self._bell.get(timeout=LOOK)
 
     def _ring(self) -> None:
         self._bell.put(None)

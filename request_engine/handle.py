@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from request_engine import preflight
 from request_engine.asking import AHEAD, Body, checked
-from request_engine.background import Background
+from request_engine.background import Background, waited
 from request_engine.errors import BadInput
 from request_engine.records import Failure, Kind, Outcome
 from request_engine.result import Result
@@ -158,7 +158,7 @@ class BlockingHandle(Handle):
         finishing = self._finishing(deadline)
         if finishing is not None:
             try:
-                finishing.result()
+                waited(finishing)
             finally:
                 finishing.cancel()  # of no effect, unless this was interrupted
         return self._results()

@@ -6,7 +6,7 @@ import time
 from contextlib import aclosing
 
 import pytest
-from threaded import body, service
+from threaded import LONG, body, service
 
 from api_request_parallel_processor import AsyncClient, Client
 from request_engine.asking import AHEAD
@@ -231,6 +231,18 @@ def test_an_async_iterable_is_taken_as_it_comes(served):
 
     with Looping(**served.asks) as face:
         assert [number(one) for one in face.in_order(bodies())] == list(range(200))
+
+
+async def test_what_is_no_request_is_told_while_an_async_iterable_has_no_more(served):
+    async def bodies():
+        yield {"n": object()}
+        await asyncio.Event().wait()
+
+    async with AsyncClient(**served.asks) as client:
+        results = client.as_completed(bodies())
+        async with asyncio.timeout(LONG):
+            assert not (await anext(results)).ok
+        await results.aclose()
 
 
 def test_what_an_async_iterable_raises_comes_after_the_results_of_those_before(served):
