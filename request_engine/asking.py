@@ -6,20 +6,19 @@ results <- the outcomes that have arrived <- deliver, which wakes whoever waits 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from request_engine.background import Background
-from request_engine.errors import BadInput
+from request_engine.batch import Batch, Terms
+from request_engine.bodies import Bodies, Body, checked, request_of
 from request_engine.records import Failure, Outcome, Request
 from request_engine.result import Result
-from request_engine.session import Batch, Session, Terms, request_of
+from request_engine.session import Session
 
-Body = Mapping[str, Any]
-Bodies = Iterable[Body] | AsyncIterable[Body]
 Next = Callable[[], Result | None]
 """The next result that is to be handed out; None if it has not come yet."""
 
@@ -247,9 +246,3 @@ class AsyncAsking(Asking):
         assert self._loop is not None
         with suppress(RuntimeError):  # the loop has been closed meanwhile
             self._loop.call_soon_threadsafe(self._news.set)
-
-
-def checked(bodies: object) -> None:
-    """BadInput where *bodies* is one request, rather than many."""
-    if isinstance(bodies, Mapping | str | bytes):
-        raise BadInput("bodies is one request and not a list of them: use ask(), or put it into []")

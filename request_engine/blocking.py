@@ -15,8 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from request_engine import background
-from request_engine.asking import Asking, Body, Next, checked
+from request_engine.asking import Asking, Next
 from request_engine.background import LOOK, Background, waited
+from request_engine.batch import Terms
+from request_engine.bodies import Body, checked
 from request_engine.client import BaseClient
 from request_engine.embeddings import Embedding, Embeddings
 from request_engine.errors import BadInput
@@ -25,7 +27,7 @@ from request_engine.extracts import BlockingExtracts
 from request_engine.handle import BlockingHandle
 from request_engine.records import Failure, Kind
 from request_engine.result import Result
-from request_engine.session import Session, Terms
+from request_engine.session import Session
 
 INTERRUPTED = Failure(Kind.TRANSIENT, "interrupted before there was an answer")
 _UNASKED = replace(INTERRUPTED, sent=False)

@@ -17,8 +17,10 @@ from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
 from request_engine import background, preflight, sharing
-from request_engine.asking import AsyncAsking, Bodies, Body
+from request_engine.asking import AsyncAsking
 from request_engine.background import Background
+from request_engine.batch import Terms
+from request_engine.bodies import Bodies, Body
 from request_engine.cache import Cache
 from request_engine.destination import Asked, Given, Timeouts
 from request_engine.embeddings import Embedding, Embeddings, Texts
@@ -27,7 +29,7 @@ from request_engine.extracts import AsyncExtracts
 from request_engine.handle import AsyncHandle
 from request_engine.provider import Provider
 from request_engine.result import Result
-from request_engine.session import Opening, Session, Settings, Terms
+from request_engine.session import Opening, Session, Settings
 from request_engine.tally import Tally
 
 

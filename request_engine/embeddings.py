@@ -16,11 +16,12 @@ from itertools import islice
 from typing import Any
 
 from request_engine import encodings, packing, preflight
+from request_engine.batch import Terms
 from request_engine.errors import BadInput
 from request_engine.packing import Packing
 from request_engine.records import Failure, Kind, Outcome, Request, Usage, used
 from request_engine.result import RequestFailed
-from request_engine.session import Session, Terms
+from request_engine.session import Session
 from request_engine.token_counts import TokenCounts
 from request_engine.vectors import vector_of
 

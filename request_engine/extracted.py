@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from request_engine.asking import checked
+from request_engine.bodies import checked
 from request_engine.destination import Destination
 from request_engine.errors import BadInput
 from request_engine.extraction import Extraction, Fitting

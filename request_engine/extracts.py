@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from request_engine.asking import AsyncAsking, Bodies, Body
+from request_engine.asking import AsyncAsking
+from request_engine.bodies import Bodies, Body
 from request_engine.extracted import Extracted, Extracting, Items, What
 from request_engine.extraction import Extraction
 from request_engine.result import Result

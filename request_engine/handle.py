@@ -10,12 +10,14 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from request_engine import preflight
-from request_engine.asking import AHEAD, Body, checked
+from request_engine.asking import AHEAD
 from request_engine.background import Background, waited
+from request_engine.batch import Batch, Terms
+from request_engine.bodies import Body, checked, request_of
 from request_engine.errors import BadInput
 from request_engine.records import Failure, Kind, Outcome
 from request_engine.result import Result
-from request_engine.session import CANCELLED, Batch, Session, Terms, request_of
+from request_engine.session import CANCELLED, Session
 
 _AT_ONCE = 64
 """Bodies taken before the loop has a turn."""

@@ -4,25 +4,22 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from request_engine import (
     announce,
     custom_ids,
     encodings,
-    endpoints_file,
     garbage,
-    logs,
+    places,
     preflight,
     progress,
     shape,
     signals,
 )
-from request_engine.budget import Budget
 from request_engine.counting import Counter
-from request_engine.descriptors import most_connections, shortage
-from request_engine.destination import Asked, Carrier, Destination, Timeouts
+from request_engine.destination import Carrier, Destination, Timeouts
 from request_engine.disk import Disk
 from request_engine.embed_files import EmbedFile
 from request_engine.errors import BadInput, Stopped
@@ -30,7 +27,6 @@ from request_engine.extraction import Extraction
 from request_engine.intake import Intake, Measure, uncounted
 from request_engine.journal import Journal
 from request_engine.provider import Provider
-from request_engine.redaction import Redaction
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
 from request_engine.run import MANY, Run, Send
@@ -39,20 +35,10 @@ from request_engine.stopping import Stopping
 from request_engine.summary import Summary
 from request_engine.survey import survey
 from request_engine.tally import Tally
-from request_engine.targets import Targets
 from request_engine.token_counts import WORTH_A_PROCESS, TokenCounts
 from request_engine.vector_file import ENDING, index_of
 
 log = logging.getLogger(__name__)
-
-_FOR_ONE = ("request_url", "provider", "api_key", "api_key_command", "models")
-_LIMITS_OF_ONE = (
-    "max_requests_per_minute",
-    "max_tokens_per_minute",
-    "max_input_tokens_per_minute",
-    "max_output_tokens_per_minute",
-    "max_concurrent_requests",
-)
 
 
 @dataclass(kw_only=True, repr=False)
@@ -112,7 +98,7 @@ class Job:
 
         *carrier* takes the place of the transport, as a simulated service does.
         """
-        destinations = self._destinations(providers)
+        destinations = places.named(vars(self), providers)
         timeouts = self._timeouts()
         counter = self._counter(destinations, apart=carrier is None)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
@@ -129,7 +115,7 @@ class Job:
             preflight.paths(self.requests_filepath, index_of(save_filepath), self.errors_filepath)
         spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
         tally = Tally()
-        targets, carriers = await self._opened(destinations, carrier, timeouts)
+        targets, carriers = await places.opened(destinations, carrier, timeouts)
         with closing(RequestsFile(self.requests_filepath)) as requests:
             journal = (Journal if embedding is None else embedding.journal)(
                 save_filepath,
@@ -197,43 +183,6 @@ class Job:
         if not surveyed:
             announce.unmatched(journal)
         return self._closed(state, journal, save_filepath)
-
-    def _destinations(self, providers: Sequence[Provider]) -> list[Destination]:
-        """Where requests may go: the one place of the flags, or those of a file."""
-        asked = Asked(
-            **{
-                one.name: getattr(self, one.name)
-                for one in fields(Asked)
-                if one.name in self.__dataclass_fields__
-            }
-        )
-        if self.endpoints is None:
-            return [Destination(asked, providers)]
-        for name in _FOR_ONE:
-            if getattr(self, name) is not None:
-                flag = "model" if name == "models" else name
-                raise BadInput(f"--{flag} is for one place: write it into {self.endpoints}")
-        for name in _LIMITS_OF_ONE:
-            if preflight.limit(getattr(self, name), f"--{name}") is not None:
-                raise BadInput(f"--{name} is for one place: write it into {self.endpoints}")
-        return endpoints_file.read(self.endpoints, asked, providers)
-
-    async def _opened(
-        self,
-        destinations: Sequence[Destination],
-        carrier: Carrier | None,
-        timeouts: Timeouts,
-    ) -> tuple[Targets, list[Carrier]]:
-        """The targets, and what carries requests to them."""
-        redaction = Redaction()
-        budgets = _budgets(destinations)
-        opened = []
-        for one, budget in zip(destinations, budgets, strict=True):
-            with endpoints_file.told_by(one.asked):
-                opened.append(await one.open(budget, redaction, carrier, timeouts))
-            logs.hide(redaction)
-        carriers = list(dict.fromkeys(one for _, one in opened))
-        return Targets([target for target, _ in opened]), carriers
 
     def _embedding(self, extraction: Extraction | None) -> EmbedFile | None:
         """What packs texts; None where every line is a request of its own."""
@@ -326,22 +275,3 @@ class Job:
         if summary.stopped is not None:
             raise Stopped(summary.stopped, summary)
         return summary
-
-
-def _budgets(destinations: Sequence[Destination]) -> list[Budget]:
-    """A budget for each, the same one for those of one account.
-
-    Together they have no more requests in flight than the system has connections for.
-    """
-    accounts = [one.asked.account or number for number, one in enumerate(destinations)]
-    # Those of one account are told the same limits, so that any of them may stand for it.
-    first = dict(zip(reversed(accounts), reversed(destinations), strict=True))
-    wanted = sum(one.max_concurrent for one in first.values())
-    possible = most_connections(wanted)
-    if possible < wanted:
-        log.warning("%s", shortage(possible, wanted))
-    made = {
-        account: one.budget(max(1, one.max_concurrent * possible // wanted))
-        for account, one in first.items()
-    }
-    return [made[account] for account in accounts]

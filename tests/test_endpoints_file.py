@@ -12,8 +12,8 @@ from providers import PROVIDERS
 from request_engine import endpoints_file
 from request_engine.budget import Budget
 from request_engine.destination import Asked, Timeouts
-from request_engine.job import _budgets
 from request_engine.local_endpoint import Settings, serving
+from request_engine.places import budgets
 from request_engine.records import Request
 from request_engine.redaction import Redaction
 
@@ -291,23 +291,23 @@ def test_those_of_one_account_have_one_budget_and_count_once_for_the_system(
 ):
     same = f'url = "{HERE}"\naccount = "lab"\nrpm = 60\nconcurrency = 100\n'
     found = read(f'[[endpoint]]\n{same}[[endpoint]]\n{same}[[endpoint]]\nurl = "{HERE}"\n')
-    one, other, third = _budgets(found)
+    one, other, third = budgets(found)
     assert one is other
     assert one is not third
     assert (one.max_concurrent, third.max_concurrent) == (100, 1_000)
     few_files(500)
-    _budgets(found)
+    budgets(found)
     assert "not 1,100: the system allows so few" in caplog.text
 
 
 def test_few_descriptors_are_shared_out_in_proportion_and_at_least_one_each(folder, few_files):
     found = read(f"{ONE}concurrency = 1000\n[[endpoint]]\nurl = '{HERE}'\nconcurrency = 100\n")
     few_files(700)
-    many, few = (one.max_concurrent for one in _budgets(found))
+    many, few = (one.max_concurrent for one in budgets(found))
     assert 400 < many + few < 700
     assert many == pytest.approx(10 * few, rel=0.1)
     few_files(30)
-    assert all(one.max_concurrent >= 1 for one in _budgets(found))
+    assert all(one.max_concurrent >= 1 for one in budgets(found))
 
 
 @pytest.mark.parametrize(

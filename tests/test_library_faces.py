@@ -10,9 +10,9 @@ from threaded import LONG, body, service
 
 from api_request_parallel_processor import AsyncClient, Client
 from request_engine.asking import AHEAD
+from request_engine.bodies import request_of
 from request_engine.errors import BadInput
 from request_engine.records import Kind
-from request_engine.session import request_of
 
 
 class Blocking:

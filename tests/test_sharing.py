@@ -8,13 +8,14 @@ import pytest
 from scripted import Service, answer, error, request
 from virtual_time import run
 
+from request_engine.batch import Batch, Terms
 from request_engine.cache import MemoryCache
 from request_engine.destination import Asked, Timeouts
 from request_engine.errors import BadInput
 from request_engine.extraction import Fitting
 from request_engine.records import Failure, Kind, Success
 from request_engine.sameness import Place
-from request_engine.session import Batch, Session, Settings, Terms
+from request_engine.session import Session, Settings
 from request_engine.sharing import Sharing, reuse
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3}
