@@ -176,7 +176,7 @@ STATUSES = [
     *(200, 204, 301, 307, 400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 429, 498),
     *(500, 502, 503, 504, 520, 524, 529),
 ]
-RETRY_AFTER = [None, "7", "nan", "soon, hopefully", "-3"]
+RETRY_AFTER = ["7", "nan", "soon, hopefully", "-3"]
 DIGITS = b"9" * 5_000
 CHOICES = b'{"choices": [{"message": {"content": "ok"}}]}'
 
@@ -288,8 +288,9 @@ ECHOES = {
 
 
 def ugly_replies(content: bytes):
-    for status in STATUSES:
-        for hint in RETRY_AFTER:
+    """*content* with every status, and each of them without a hint and with another one by turns."""
+    for number, status in enumerate(STATUSES, len(content)):
+        for hint in (None, RETRY_AFTER[number % len(RETRY_AFTER)]):
             headers = CIMultiDict({"Retry-After": hint} if hint is not None else {})
             if 300 <= status < 400:
                 headers["Location"] = "https://elsewhere.example/"

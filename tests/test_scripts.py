@@ -26,7 +26,13 @@ from request_engine.lines import read_line
 from request_engine.local_endpoint import Settings, serving
 
 ROOT = Path(__file__).resolve().parent.parent
-SHELLS = [shell for shell in ("sh", "dash", "bash", "zsh") if shutil.which(shell)]
+FOUND = {
+    os.path.realpath(path): name
+    for name in ("sh", "bash", "zsh", "dash")
+    if (path := shutil.which(name))
+}
+SHELLS = sorted(FOUND.values())
+"""Each once: `sh` is one of the others, or one more."""
 NOT_IN_A_CLONE = shutil.ignore_patterns(
     ".git", ".venv*", "__pycache__", ".*_cache", ".hypothesis", "build", "*.egg-info", "*_results.*"
 )
