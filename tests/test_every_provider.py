@@ -288,7 +288,7 @@ ECHOES = {
 
 
 def ugly_replies(content: bytes):
-    """*content* with every status, and each of them without a hint and with another one by turns."""
+    """*content* with every status: each without a hint, and with one of them by turns."""
     for number, status in enumerate(STATUSES, len(content)):
         for hint in (None, RETRY_AFTER[number % len(RETRY_AFTER)]):
             headers = CIMultiDict({"Retry-After": hint} if hint is not None else {})
