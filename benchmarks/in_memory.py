@@ -4,7 +4,6 @@ python benchmarks/in_memory.py FACE FILE URL IN_FLIGHT LIMIT SHARE
 """
 
 import asyncio
-import marshal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
 from api_request_parallel_processor import AsyncClient, Client  # noqa: E402  found by the path
+from benchmarks import workload  # noqa: E402
 
 Asked = dict[str, Any]
 Bodies = Sequence[dict[str, Any]]
@@ -52,8 +52,7 @@ def answered(face: str, bodies: Bodies, asked: Asked) -> int:
 
 
 def main(face: str, path: str, url: str, in_flight: str, limit: str, share: str) -> None:
-    with open(path, "rb") as file:
-        bodies = marshal.load(file)  # 2 us a request: having them is not the library's affair
+    bodies = workload.in_memory(Path(path))
     asked = {
         "request_url": url,
         "api_key": "none",
