@@ -7,8 +7,9 @@
 The same requests, all different, without limits: the command reads them from a file and writes
 rows, the library has them in memory and hands out results, on each of its faces. Whole processes on
 one core, against a stub in a process of its own on another; CPU is the whole process's, that of
-starting included. Every round runs each case once, in turn; ratios are taken within a round, and
-what is printed are medians over the rounds. Exits with 1 if a bound is missed.
+starting included, but not what it takes to get the library's requests into memory. Every round runs
+each case once, in turn; ratios are taken within a round, and what is printed are medians over the
+rounds. Exits with 1 if a bound is missed.
 """
 
 import argparse

@@ -12,6 +12,8 @@ from pathlib import Path
 
 _SAID = 4_000
 """Characters of a failed process's last words that are repeated."""
+PREPARED = "prepared"
+"""A file a process may write: the seconds of CPU it spent before what is measured began."""
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 # What would make a process slower than it is for its user, or send its requests elsewhere.
 _DROPPED = ("PYTHONDONTWRITEBYTECODE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -109,4 +111,7 @@ def measured(
             said.seek(0)
             words = said.read().decode(errors="replace")[-_SAID:]
             raise SystemExit(f"{Path(command[1]).name} ended with {process.returncode}:\n{words}")
-    return Needed(started, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * _RSS_UNIT)
+    cpu = used.ru_utime + used.ru_stime
+    if folder is not None and (prepared := folder / PREPARED).exists():
+        cpu -= float(prepared.read_text())
+    return Needed(started, seconds, cpu, used.ru_maxrss * _RSS_UNIT)

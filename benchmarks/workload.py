@@ -55,7 +55,7 @@ def marshalled(requests: Path) -> Path:
 
 
 def in_memory(path: Path) -> list[dict[str, Any]]:
-    """What `marshalled` wrote, at 2 us a body: having them is nobody's affair who is measured."""
+    """What `marshalled` wrote."""
     bodies: list[dict[str, Any]] = []
     with open(path, "rb") as file, suppress(EOFError):
         while True:
