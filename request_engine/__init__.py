@@ -1,8 +1,8 @@
 """The engine: it reads, budgets, sends, judges and writes. Files in the order of a request's path:
 
-    job               check what the user gave and join the pieces
-    destination       where to, and with which key and limits -> preflight, endpoints_file,
-                      own_provider, proxies, extra_headers, keys
+    job               check what the user gave and join the pieces -> each_line: which they are
+    places            where to -> destination, and with which key and limits: preflight,
+                      endpoints_file, own_provider, proxies, extra_headers, keys
     requests_file     bytes -> raw_lines -> lines: what one line is -> records.Request; custom_ids
     survey            what is done already? -> announce, journal, results_file, lock, earlier,
                       scan, identity
@@ -26,7 +26,8 @@ re-spelling), redaction (no key in any text), children, timers, loops, garbage a
 machine), seen (names that were there already), pack_ranks (the tokenizer's data).
 
     client, blocking  requests in memory, with and without await -> background: their loop;
-                      asking, handle: one use; session: what sends; result, extracts
+                      session: what sends; batch: what was asked together -> bodies;
+                      asking, handle: one use of it; result, extracts
     sharing           equal requests have one call -> sameness, sampled, repeats;
                       cache, sqlite_cache, answers_file: answers that are kept
     extraction        answers of one shape -> shape, json_forms, strict_schema, turns,

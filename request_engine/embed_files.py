@@ -9,25 +9,27 @@ from typing import Any
 
 from request_engine import packing
 from request_engine.disk import Disk, Written
+from request_engine.each_line import EachLine
 from request_engine.intake import Intake, Measure
 from request_engine.journal import Journal
 from request_engine.packing import Pack, Packing
 from request_engine.records import Outcome, Request, Unusable
 from request_engine.requests_file import Batch
 from request_engine.rows import Spelling
+from request_engine.send import Send
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
 from request_engine.targets import Targets
 from request_engine.token_counts import TokenCounts
-from request_engine.unpacking import Send, Unpacker
-from request_engine.vector_file import ENDING, VectorJournal
+from request_engine.unpacking import Unpacker
+from request_engine.vector_file import ENDING, VectorJournal, index_of
 
 _MOST_TEXTS = 16_384
 """Texts under way, so that memory is bounded."""
 _LEAST_PACKS = 16
 
 
-class EmbedFile:
+class EmbedFile(EachLine):
     """What --embed makes of the pieces of a run."""
 
     def __init__(self, inputs: int | None, tokens: int | None, encoding_name: str | None) -> None:
@@ -35,6 +37,13 @@ class EmbedFile:
         self._inputs = packing.own_cap(inputs, "--inputs_per_request")
         self._tokens = packing.own_cap(tokens, "--tokens_per_request")
         self._encoding_name = encoding_name
+
+    def paths(self, requests: str, results: str | None, errors: str | None) -> str:
+        """The same, for the index of a file of vectors as well."""
+        path = super().paths(requests, results, errors)
+        if path.endswith(ENDING):
+            super().paths(requests, index_of(path), errors)
+        return path
 
     def journal(
         self,

@@ -20,23 +20,22 @@ from request_engine import (
 )
 from request_engine.counting import Counter
 from request_engine.destination import Carrier, Destination, Timeouts
-from request_engine.disk import Disk
+from request_engine.each_line import EachLine
 from request_engine.embed_files import EmbedFile
 from request_engine.errors import BadInput, Stopped
 from request_engine.extraction import Extraction
-from request_engine.intake import Intake, Measure, uncounted
+from request_engine.intake import Measure, uncounted
 from request_engine.journal import Journal
 from request_engine.provider import Provider
 from request_engine.requests_file import RequestsFile
 from request_engine.rows import SPELLINGS
-from request_engine.run import MANY, Run, Send
+from request_engine.run import MANY, Run
 from request_engine.send import Sender
 from request_engine.stopping import Stopping
 from request_engine.summary import Summary
 from request_engine.survey import survey
 from request_engine.tally import Tally
 from request_engine.token_counts import WORTH_A_PROCESS, TokenCounts
-from request_engine.vector_file import ENDING, index_of
 
 log = logging.getLogger(__name__)
 
@@ -104,36 +103,28 @@ class Job:
         attempts = preflight.count(self.max_attempts, "--max_attempts")
         stopping = self._stopping()
         extraction = self._extraction(destinations)
-        embedding = self._embedding(extraction)
+        pieces = self._pieces(extraction)
         fsync = None
         if not preflight.is_none(self.fsync):
             fsync = preflight.seconds(self.fsync, "--fsync", zero=True)
-        save_filepath = preflight.paths(
+        save_filepath = pieces.paths(
             self.requests_filepath, self.save_filepath, self.errors_filepath
         )
-        if embedding is not None and save_filepath.endswith(ENDING):
-            preflight.paths(self.requests_filepath, index_of(save_filepath), self.errors_filepath)
         spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
         tally = Tally()
         targets, carriers = await places.opened(destinations, carrier, timeouts)
         with closing(RequestsFile(self.requests_filepath)) as requests:
-            journal = (Journal if embedding is None else embedding.journal)(
+            journal = pieces.journal(
                 save_filepath,
                 self.errors_filepath,
                 spelling,
                 ordered=self.ordered,
                 overwrite=self.overwrite,
             )
-            disk = (Disk if embedding is None else embedding.disk)(
-                journal, targets, stopping, tally.finish, fsync=fsync
-            )
+            disk = pieces.disk(journal, targets, stopping, tally.finish, fsync=fsync)
             try:
                 self._announce(destinations, save_filepath)
-                await journal.recover(keep_failures=self.keep_failures)
-                tally.answers_found = journal.answered_before
-                tally.failed_before = journal.failed_before
-                surveyed = await survey(requests, journal, tally)
-                announce.found(journal, requests, tally, surveyed=surveyed)
+                surveyed = await self._matched(requests, journal, tally)
                 moving = progress.together(carriers)
                 state = progress.State(tally, targets, stopping, requests, moving)
                 sender = Sender(
@@ -146,21 +137,20 @@ class Job:
                 measure: Measure = uncounted if counter is None else counter.measure
                 if counter is not None and extraction is not None:
                     measure = extraction.measuring(measure, destinations[0].service)
-                batches = custom_ids.watched(requests.batches())
-                send: Send = sender.send
-                if embedding is None:
-                    intake = Intake(batches, measure, journal, tally)
-                else:
-                    fills = requests.can_be_read_twice
-                    intake = embedding.intake(batches, measure, journal, tally, fills=fills)
-                    send = embedding.send(send, measure, targets, stopping, tally)
+                intake = pieces.intake(
+                    custom_ids.watched(requests.batches()),
+                    measure,
+                    journal,
+                    tally,
+                    fills=requests.can_be_read_twice,
+                )
                 run = Run(
-                    send,
+                    pieces.send(sender.send, measure, targets, stopping, tally),
                     targets,
                     disk,
                     stopping,
                     tally,
-                    most_open=None if embedding is None else embedding.most_open,
+                    most_open=pieces.most_open,
                     is_large=lambda: (requests.expected_requests() or 0) - tally.done_before > MANY,
                 )
                 with self._watched(state), garbage.rarely_looked_for():
@@ -184,8 +174,17 @@ class Job:
             announce.unmatched(journal)
         return self._closed(state, journal, save_filepath)
 
-    def _embedding(self, extraction: Extraction | None) -> EmbedFile | None:
-        """What packs texts; None where every line is a request of its own."""
+    async def _matched(self, requests: RequestsFile, journal: Journal, tally: Tally) -> bool:
+        """Find what is done, and say so; whether that is known of all requests by now."""
+        await journal.recover(keep_failures=self.keep_failures)
+        tally.answers_found = journal.answered_before
+        tally.failed_before = journal.failed_before
+        surveyed = await survey(requests, journal, tally)
+        announce.found(journal, requests, tally, surveyed=surveyed)
+        return surveyed
+
+    def _pieces(self, extraction: Extraction | None) -> EachLine:
+        """What the run is made of."""
         if self.embed:
             if extraction is not None:
                 raise BadInput(f"{shape.FLAG} is for answers in words: --embed has no use for it")
@@ -194,7 +193,7 @@ class Job:
         for name in ("inputs_per_request", "tokens_per_request"):
             if getattr(self, name) is not None:
                 raise BadInput(f"--{name} says how texts are packed: give --embed as well")
-        return None
+        return EachLine()
 
     def _stopping(self) -> Stopping:
         most = None

@@ -4,13 +4,14 @@ intake (read, claimed, measured) -> targets.acquire -> send -> disk
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from request_engine.disk import Disk
 from request_engine.errors import Stopped
 from request_engine.intake import Intake
-from request_engine.records import Failure, Kind, Outcome, Request, Success, Unusable
+from request_engine.records import Failure, Kind, Request, Success, Unusable
 from request_engine.reservation import Reservation
+from request_engine.send import Send
 from request_engine.shares import Binding
 from request_engine.sizes import Size
 from request_engine.stopping import Abandoned, Stopping
@@ -22,8 +23,6 @@ CANARY = 5
 the service refuses then costs five requests and not all that fit in flight."""
 MANY = 500
 """Requests from which on that is worth the time of one answer."""
-
-Send = Callable[[Request, Size, Reservation], Awaitable[Outcome]]
 
 
 class Run:

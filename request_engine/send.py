@@ -13,6 +13,7 @@ attempt -> success                        the outcome
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeGuard
 
@@ -38,6 +39,9 @@ from request_engine.stopping import Stopping
 from request_engine.tally import Tally
 from request_engine.target import Target
 from request_engine.targets import Targets
+
+Send = Callable[[Request, Size, Reservation], Awaitable[Outcome]]
+"""Takes a request, with one attempt reserved for it, to its outcome."""
 
 MOST_BAD_ANSWERS = 3
 """Attempts that may end in an answer that was paid for and cannot be used."""

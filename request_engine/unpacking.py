@@ -9,13 +9,15 @@ One after the other, so that a service that refuses everything has been sent few
 that is noticed.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from request_engine import vectors
+from request_engine.intake import Measure
 from request_engine.packing import Pack, Packing
 from request_engine.records import Failure, Kind, Outcome, Request, Success
 from request_engine.reservation import Reservation
+from request_engine.send import Send
 from request_engine.sizes import Size
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
@@ -24,9 +26,6 @@ from request_engine.targets import Targets
 _OF_ONE_TEXT = frozenset({Kind.BAD_REQUEST, Kind.CONTENT_FILTER, Kind.BAD_ANSWER})
 _BROKE = 500
 """A server breaks down over a single text, too, such as one whose vector has no length."""
-
-Send = Callable[[Request, Size, Reservation], Awaitable[Outcome]]
-Measure = Callable[[Sequence[Request]], Awaitable[Sequence[Size]]]
 
 
 class Unpacker:
