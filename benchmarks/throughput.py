@@ -173,7 +173,7 @@ def compare(bench: Bench, asked: argparse.Namespace) -> bool:
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--requests", type=int, default=50_000)
     parser.add_argument("--in_flight", type=int, default=100)
     parser.add_argument("--latency", type=float, default=0.0, help="the stub's, in seconds")
     parser.add_argument("--embeddings", action="store_true", help="replies of 30 KB")

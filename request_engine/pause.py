@@ -18,7 +18,7 @@ _PATIENCE, _LEAST_PATIENCE = 2.0, 0.2
 """Seconds. A refusal comes back at once, so a probe unanswered for so long was let in."""
 _REFUSED_WITHIN = 4.0
 """Times as long as refusals took so far, after which a probe was let in; within the two above."""
-_FIRST = 0.4
+_FIRST = 0.3
 """Of the first backoff after a refusal without a hint: mostly it came only a little too soon."""
 _HINTS_BELIEVED = 4
 """Refusals in a row after which a service's hint is only the least we wait."""
