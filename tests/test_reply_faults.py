@@ -21,17 +21,21 @@ def refused(message="slow down", **headers):
     return error(429, message, "rate_limit_exceeded", **headers)
 
 
+SHORT = 0.11, 0.15
+"""Seconds of the first pause after a refusal that says nothing of use."""
+
+
 @pytest.mark.parametrize(
     ("refusal", "least", "most"),
     [
-        (refused(), 0.15, 0.2),
+        (refused(), *SHORT),
         (refused(retry_after="2"), 2, 2.1),
         (refused(retry_after="1.5"), 1.5, 1.6),
         (refused(retry_after="Sat, 21 Nov 2026 12:00:03 GMT", date=DATE), 3, 3.1),
-        (refused(retry_after="Sat, 21 Nov 2026 11:00:00 GMT", date=DATE), 0.15, 0.2),
+        (refused(retry_after="Sat, 21 Nov 2026 11:00:00 GMT", date=DATE), *SHORT),
         (refused(retry_after_ms="250"), 0.25, 0.35),
-        (refused(retry_after="0"), 0.15, 0.2),
-        (refused(retry_after="-1"), 0.15, 0.2),
+        (refused(retry_after="0"), *SHORT),
+        (refused(retry_after="-1"), *SHORT),
         (refused("Please try again in 424ms."), 0.424, 0.5),
         (refused("Rate limit reached, retry after 30 seconds"), 30, 30.1),
         (
@@ -41,8 +45,8 @@ def refused(message="slow down", **headers):
         ),
         (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="120ms"), 0.12, 0.2),
         (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="7"), 7, 7.1),
-        (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="-1"), 0.15, 0.2),
-        (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="0"), 0.15, 0.2),
+        (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="-1"), *SHORT),
+        (refused(x_ratelimit_remaining_tokens="0", x_ratelimit_reset_tokens="0"), *SHORT),
     ],
     ids=[
         *("none", "seconds", "float", "date", "past-date", "milliseconds", "zero", "negative"),

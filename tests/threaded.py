@@ -33,6 +33,7 @@ class Service:
         self.given_up = 0
         """Requests whose connections were closed before they were answered."""
         self.pending = deque["_Connection"]()
+        self.connections = set["_Connection"]()
         self.let_in = float("inf")
         self._moved = threading.Condition()
         self._loop: asyncio.AbstractEventLoop
@@ -63,6 +64,9 @@ class Service:
         async with server:
             yield self
             self._let(float("inf"))
+        for connection in tuple(self.connections):  # whose other ends may not be closed yet
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def arrived(self, connection: "_Connection", number: int) -> None:
         self.asked.append(number)
@@ -96,7 +100,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self.transport = transport
+        self._service.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -108,6 +113,7 @@ class _Connection(asyncio.Protocol):
             self._service.arrived(self, self._number)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._service.connections.remove(self)
         self._service.left(self)
 
     def answer(self) -> None:
@@ -116,7 +122,7 @@ class _Connection(asyncio.Protocol):
         answer = {"choices": [{"message": message}], "usage": usage}
         data = json.dumps(answer).encode()
         head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d"
-        self._transport.write(head % len(data) + _HEAD_ENDS + data)
+        self.transport.write(head % len(data) + _HEAD_ENDS + data)
 
 
 @contextmanager
