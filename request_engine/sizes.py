@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from request_engine.records import Usage
 
 _TOLD = 0.9
-_UNEVEN = 3.0
-"""Times the spread of the lengths, which those in flight together hardly ever exceed."""
+_UNEVEN = 4.5
+"""Times the spread of the lengths, which those in flight together do not exceed; more than of as
+many at random, since the long ones are in flight for longer."""
 _LEAST = 5
 """Answers of a kind from which on they are believed; until then the ceiling is held."""
 _LATEST = 100
