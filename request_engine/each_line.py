@@ -7,7 +7,6 @@ from request_engine.disk import Disk, Written
 from request_engine.intake import Intake, Measure
 from request_engine.journal import Journal
 from request_engine.requests_file import Batch
-from request_engine.rows import Spelling
 from request_engine.send import Send
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
@@ -26,17 +25,9 @@ class EachLine:
         """Where the results go. BadInput where two of the files are one."""
         return preflight.paths(requests, results, errors)
 
-    def journal(
-        self,
-        path: str,
-        errors_filepath: str | None,
-        spelling: Spelling,
-        *,
-        ordered: bool,
-        overwrite: bool,
-    ) -> Journal:
-        """The results file."""
-        return Journal(path, errors_filepath, spelling, ordered=ordered, overwrite=overwrite)
+    def journal(self, path: str) -> type[Journal]:
+        """What keeps the rows of the results file *path*."""
+        return Journal
 
     def disk(
         self,

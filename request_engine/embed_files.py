@@ -15,7 +15,6 @@ from request_engine.journal import Journal
 from request_engine.packing import Pack, Packing
 from request_engine.records import Outcome, Request, Unusable
 from request_engine.requests_file import Batch
-from request_engine.rows import Spelling
 from request_engine.send import Send
 from request_engine.stopping import Stopping
 from request_engine.tally import Tally
@@ -45,18 +44,9 @@ class EmbedFile(EachLine):
             super().paths(requests, index_of(path), errors)
         return path
 
-    def journal(
-        self,
-        path: str,
-        errors_filepath: str | None,
-        spelling: Spelling,
-        *,
-        ordered: bool,
-        overwrite: bool,
-    ) -> Journal:
-        """The results file, or the index of a file of vectors."""
-        make = VectorJournal if path.endswith(ENDING) else Journal
-        return make(path, errors_filepath, spelling, ordered=ordered, overwrite=overwrite)
+    def journal(self, path: str) -> type[Journal]:
+        """The same, or what keeps the index of a file of vectors."""
+        return VectorJournal if path.endswith(ENDING) else super().journal(path)
 
     def disk(
         self,

@@ -114,7 +114,7 @@ class Job:
         tally = Tally()
         targets, carriers = await places.opened(destinations, carrier, timeouts)
         with closing(RequestsFile(self.requests_filepath)) as requests:
-            journal = pieces.journal(
+            journal = pieces.journal(save_filepath)(
                 save_filepath,
                 self.errors_filepath,
                 spelling,

@@ -257,6 +257,14 @@ def test_P8_known_limits_are_kept_and_used():
     assert run.least < run.makespan < 180.0
 
 
+def test_P8_a_limit_of_tokens_is_kept_while_nobody_knows_how_long_answers_get():
+    """Of five seeds the one in which three spreads of those in flight were not room enough."""
+    run = play(SCENARIOS["T"], KNOWN, 3, 24.0)
+
+    assert measures.failed(run) == 0
+    assert max(measures.excess(run)) <= 0
+
+
 def test_two_jobs_share_one_service_in_one_loop():
     run = play(SCENARIOS["A"], KNOWN, 1, 1.0, count=200, delays=(0.0, 5.0))
 

@@ -3,8 +3,7 @@
 The door runs in this process against a local endpoint in another, whose ledger knows what was
 billed. A clean run tells which calls there are; then there is a run for each of them.
 
-Of those that every request has it is some. Really all of them, in two or three minutes:
-TORTURE=all python -m pytest tests/test_torture.py
+Really all of them, in two or three minutes: TORTURE=all python -m pytest tests/test_torture.py
 """
 
 import asyncio
@@ -298,17 +297,13 @@ LONG = next(iter(KINDS))
 ALL = os.environ.get("TORTURE") == "all"
 
 
-ALIKE = {"encode", "send", "recv"}
-"""Calls of which every request has the same."""
-
-
 def faults(kind, name, count):
     """Calls that fail once, and calls that fail for ever from one on.
 
-    Of the long job each, once, but for those that are alike. For ever, and in the short jobs, some
-    of them, spread over the run.
+    Of the long job each, once, but for the tokenizer's, which are all alike. For ever, and in the
+    short jobs, some of them, spread over the run.
     """
-    every = ALL or (kind == LONG and name not in ALIKE)
+    every = ALL or (kind == LONG and name != "encode")
     most = min(count, 4)
     spread = {1 + at * (count - 1) // max(most - 1, 1) for at in range(most)}
     for at in range(1, count + 1):
