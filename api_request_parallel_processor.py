@@ -9,12 +9,10 @@ The door: flags, and the names that other pipelines import. The path of a reques
 
 # What only a run needs is imported where it starts: --help and a refused flag answer at once.
 import importlib
-import importlib.util
 import logging
 import sys
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -120,8 +118,8 @@ FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
             "--provider",
             "NAME",
             None,
-            "the service, when the URL's host does not tell: {providers}, or one of your own, as "
-            "path/to/file.py:ClassName",
+            "the service, when the URL's host does not tell: a name that --list_providers shows, "
+            "or one of your own, as path/to/file.py:ClassName",
         ),
         (
             "--endpoints",
@@ -381,6 +379,9 @@ def find_providers() -> ModuleType:
 
     Whoever imports this module may have a `providers` of their own, which is left alone.
     """
+    import importlib.util
+    from pathlib import Path
+
     if importlib.util.find_spec("request_engine.providers"):
         return importlib.import_module("request_engine.providers")
     ours = Path(__file__).resolve().parent / "providers" / "__init__.py"
@@ -426,8 +427,7 @@ def __getattr__(name: str) -> type:
 
 def command_line() -> "CommandLine":
     """Every flag, with the reason for those that the cookbook's script does not have."""
-    from request_engine.command_line import CommandLine
-    from request_engine.provider_table import Listing
+    from request_engine.command_line import Alone, CommandLine
 
     line = CommandLine(
         prog=PROG,
@@ -438,13 +438,12 @@ def command_line() -> "CommandLine":
         "command, a file\nor the key was wrong, 3 stopped early, 130 interrupted; after 3 and 130 "
         "run it again to go on",
     )
-    providers = ", ".join(one.name for one in find_providers().PROVIDERS)
     for title, flags in FLAGS.items():
         group = line.add_argument_group(title)
         for flag, metavar, default, text in flags:
-            told = text.format(default=default, providers=providers)
+            told = text.format(default=default)
             if metavar is None:
-                action = Listing if flag == "--list_providers" else "store_true"
+                action = Alone if flag == "--list_providers" else "store_true"
                 group.add_argument(flag, action=action, help=told)
             elif default == REPEATED:
                 dest = PARAMETERS.get(flag)

@@ -39,7 +39,19 @@ machine), seen (names that were there already), pack_ranks (the tokenizer's data
     local_endpoint    a service to rehearse against
 """
 
-from request_engine.errors import BadInput, Stopped
-from request_engine.records import Failure, Kind, Outcome, Request, Success, Usage
+from typing import TYPE_CHECKING
 
 __all__ = ["BadInput", "Failure", "Kind", "Outcome", "Request", "Stopped", "Success", "Usage"]
+
+if TYPE_CHECKING:
+    from request_engine.errors import BadInput, Stopped
+    from request_engine.records import Failure, Kind, Outcome, Request, Success, Usage
+else:
+
+    def __getattr__(name):
+        """One of these, imported where it is used: --help needs none, and they take 20 ms."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from request_engine import errors, records
+
+        return getattr(errors if hasattr(errors, name) else records, name)

@@ -7,10 +7,10 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from request_engine import logs
-from request_engine.preflight import nearest
+from request_engine.errors import nearest
 
 _STANDARD_ERROR = 2
 _MAY_BE_A_KEY = 16
@@ -44,6 +44,20 @@ class CommandLine(argparse.ArgumentParser):
         """Say *message* and end."""
         complain(self.prog, message)
         sys.exit(2)
+
+
+class Alone(argparse.Action):
+    """A flag beside which no other is required."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(nargs=0, default=False, **settings)
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object
+    ) -> None:
+        setattr(namespace, self.dest, True)
+        for action in parser._actions:
+            action.required = False
 
 
 def complain(prog: str, message: str) -> None:

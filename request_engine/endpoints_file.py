@@ -23,7 +23,7 @@ from typing import Any
 
 from request_engine import amend, extra_headers, preflight
 from request_engine.destination import Asked, Destination
-from request_engine.errors import BadInput
+from request_engine.errors import BadInput, nearest
 from request_engine.provider import Provider
 from request_engine.redaction import secrets_in_headers
 
@@ -137,7 +137,7 @@ def _nearest(key: str) -> str:
     for known, (field, _) in _FIELDS.items():
         if key.replace("-", "_") == field:
             return f"; did you mean {known}?"
-    return preflight.nearest(key, _FIELDS)
+    return nearest(key, _FIELDS)
 
 
 def _check(told: str, key: str, value: Any) -> None:

@@ -1,5 +1,6 @@
 """The two ways a run ends badly, each with one line that a person can act on."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,3 +18,11 @@ class Stopped(RuntimeError):
         """*summary* tells how far the run came."""
         super().__init__(reason)
         self.summary = summary
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A hint at the names most like *word*, empty if none is."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

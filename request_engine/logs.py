@@ -3,10 +3,12 @@
 import logging
 import sys
 from contextlib import suppress
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from request_engine.preflight import logging_level
-from request_engine.redaction import Redaction
+from request_engine.errors import BadInput
+
+if TYPE_CHECKING:
+    from request_engine.redaction import Redaction
 
 _OURS = "request_engine"
 
@@ -16,7 +18,7 @@ def show(level: int | str) -> None:
 
     BadInput when *level* is neither a number nor a level's name.
     """
-    logging.getLogger(_OURS).setLevel(logging_level(level))
+    logging.getLogger(_OURS).setLevel(level_of(level))
     if not logging.getLogger().handlers:
         handler = _ToStandardError()
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
@@ -24,7 +26,7 @@ def show(level: int | str) -> None:
         logging.getLogger().addHandler(handler)
 
 
-def hide(redaction: Redaction) -> None:
+def hide(redaction: "Redaction") -> None:
     """Keep the secrets of a run out of the log, also of what is said after its end."""
     hiding = _hiding()
     # Of those that are alike the latest, which may still learn of other secrets.
@@ -108,6 +110,16 @@ class _Lasting:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def level_of(value: object) -> int:
+    """The number of a level, which is one or a name."""
+    text = str(value).strip().upper()
+    level = int(text) if text.isdecimal() else logging.getLevelNamesMapping().get(text)
+    if level is None:
+        names = "DEBUG, INFO, WARNING, ERROR or a number"
+        raise BadInput(f"--logging_level is {value}, but it must be {names}")
+    return level
 
 
 def _hiding() -> _Hiding:

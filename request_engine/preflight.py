@@ -1,17 +1,16 @@
 """Check what the user gave before anything is sent: each fault gets one line and exit code 2."""
 
-import logging
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from request_engine import own_provider
 from request_engine.address import Address
-from request_engine.errors import BadInput
+from request_engine.errors import BadInput, nearest
 from request_engine.provider import Provider
 
 _PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10")
@@ -52,16 +51,6 @@ def count(value: object, flag: str) -> int:
     if number != int(number):
         raise BadInput(f"{flag} is {value}, but it must be a whole number, 1 or more")
     return int(number)
-
-
-def logging_level(value: object) -> int:
-    """A level of `logging`, by name or number."""
-    text = str(value).strip().upper()
-    level = int(text) if text.isdecimal() else logging.getLevelNamesMapping().get(text)
-    if level is None:
-        names = "DEBUG, INFO, WARNING, ERROR or a number"
-        raise BadInput(f"--logging_level is {value}, but it must be {names}")
-    return level
 
 
 def choice(name: str, known: Mapping[str, Chosen], flag: str) -> Chosen:
@@ -222,14 +211,6 @@ def paths(requests_path: str, save_path: str | None, errors_path: str | None) ->
         if at and not os.path.isdir(parent):
             raise BadInput(f"{flag} {path}: there is no folder {parent}")
     return save_path
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A hint at the names most like *word*, empty if none is."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(word, list(known), n=3, cutoff=0.5)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _positive(value: object, flag: str, wanted: str) -> float:

@@ -1,6 +1,5 @@
 """The table of providers that --list_providers prints. Every fact in it is read off a class."""
 
-import argparse
 import io
 import os
 import shutil
@@ -8,7 +7,6 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 from urllib.parse import urlsplit
 
 from request_engine import own_provider
@@ -25,20 +23,6 @@ _LAST = (
     "A server on this machine or in a private network needs no key. A service of your own: "
     "--provider path/to/file.py:ClassName."
 )
-
-
-class Listing(argparse.Action):
-    """A flag beside which no other is required."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(nargs=0, default=False, **settings)
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object
-    ) -> None:
-        setattr(namespace, self.dest, True)
-        for action in parser._actions:
-            action.required = False
 
 
 def show(providers: Sequence[Provider], own: str | None) -> None:

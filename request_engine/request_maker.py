@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from request_engine import splice, templates
-from request_engine.errors import BadInput
-from request_engine.preflight import nearest
+from request_engine.errors import BadInput, nearest
 from request_engine.seen import Seen
 from request_engine.tables import Row, Table
 

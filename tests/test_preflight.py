@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from providers import PROVIDERS
-from request_engine import preflight
+from request_engine import logs, preflight
 from request_engine.errors import BadInput
 
 BY_NAME = {one.name: one for one in PROVIDERS}
@@ -89,12 +89,12 @@ LEVELS = [
 
 @pytest.mark.parametrize(("value", "level"), LEVELS)
 def test_a_logging_level_by_name_or_number(value, level):
-    assert preflight.logging_level(value) == level
+    assert logs.level_of(value) == level
 
 
 @pytest.mark.parametrize("value", ["loud", "", "-5", "1.5", None])
 def test_an_unknown_logging_level_is_refused(value):
-    told = complaint(preflight.logging_level, value)
+    told = complaint(logs.level_of, value)
     names = "DEBUG, INFO, WARNING, ERROR or a number"
     assert told == f"--logging_level is {value}, but it must be {names}"
 
