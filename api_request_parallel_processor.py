@@ -245,7 +245,8 @@ FLAGS: dict[str, tuple[tuple[str, str | None, str | None, str], ...]] = {
             "--token_encoding_name",
             "NAME",
             None,
-            "the tiktoken encoding to count with (default: by each request's model)",
+            "the tiktoken encoding to count with, always (default: by each request's model, where "
+            "a limit is near)",
         ),
     ),
     "when things go wrong": (
@@ -353,13 +354,13 @@ async def process_api_requests_from_file(
 
     The positional parameters are the cookbook's. Limits are a minute's, None or "none" where the
     service has no such limit, "learn" to find it out; timeouts are seconds of one attempt.
-    *token_encoding_name* None chooses by each request's model. *models* is a name for every
-    line's model or a mapping of names, *body* an object of fields for bodies without them,
-    *headers* a mapping; the rows keep the bodies as they are. *response_schema* is
-    a file with the JSON Schema that answers must fit. *embed* packs texts, at most
-    *inputs_per_request* and *tokens_per_request* in one. *show_progress* draws on a
-    terminal and *stop_on_signals* lets the first Ctrl-C drain what is in flight: both are for the
-    main thread of a command.
+    *token_encoding_name* None chooses by each request's model, and counts where a limit is near.
+    *models* is a name for every line's model or a mapping of names, *body* an object of fields for
+    bodies without them, *headers* a mapping; the rows keep the bodies as they are.
+    *response_schema* is a file with the JSON Schema that answers must fit. *embed* packs texts, at
+    most *inputs_per_request* and *tokens_per_request* in one. *show_progress* draws on a terminal
+    and *stop_on_signals* lets the first Ctrl-C drain what is in flight: both are for the main
+    thread of a command.
 
     Raises BadInput (a ValueError) when an argument, a file or the key is wrong, before anything
     is sent; Stopped when the run ends early, with everything answered so far in the file.

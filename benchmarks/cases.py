@@ -1,8 +1,9 @@
 """What is measured against what: the floor, the real command, and what people use instead."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +17,13 @@ PEERS = HERE / "peers"
 DOOR = HERE.parent / "api_request_parallel_processor.py"
 RESULTS = "results.jsonl"
 """In a folder of its own for each run: nothing is found done, and no journal is left behind."""
-NO_LIMIT = "none"
-NEVER_REACHED = "1000000000000"
-"""A limit that never binds, but for whose sake tokens are counted."""
+Limits = Mapping[str, str]
+"""Parameters of a job, by their names."""
+UNLIMITED: Limits = {"max_requests_per_minute": "none", "max_tokens_per_minute": "none"}
+FAR_OFF: Limits = dict.fromkeys(UNLIMITED, "1000000000000")
+"""So that tokens are guessed only, since they come nowhere near."""
+COUNTED: Limits = {**FAR_OFF, "token_encoding_name": "o200k_base"}
+"""The same, with every request's tokens counted: the encoding is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +77,15 @@ class Bench:
         return Case("floor", command, requests, self.cores.client)
 
     def ours(
-        self, name: str, requests: int, in_flight: int, limit: str, cores: frozenset[int]
+        self, name: str, requests: int, in_flight: int, limits: Limits, cores: frozenset[int]
     ) -> Case:
-        """The real command line, with *limit* requests and tokens a minute."""
+        """The real command line, with such *limits*."""
         flags = {
             "--requests_filepath": str(self._file(requests)),
             "--save_filepath": RESULTS,
             "--request_url": self._url,
-            "--max_requests_per_minute": limit,
-            "--max_tokens_per_minute": limit,
             "--max_concurrent_requests": str(in_flight),
+            **{f"--{name}": value for name, value in limits.items()},
         }
         words = [word for flag in flags.items() for word in flag]
         return Case(name, [sys.executable, str(DOOR), *words, "--strict"], requests, cores)
@@ -94,11 +98,13 @@ class Bench:
         words = [file, RESULTS, self.stub.base_url, str(in_flight), *more]
         return Case(name, [python, str(PEERS / script), *words], requests, self.cores.client)
 
-    def in_memory(self, face: str, requests: int, in_flight: int, limit: str, share: str) -> Case:
+    def in_memory(
+        self, face: str, requests: int, in_flight: int, limits: Limits, share: str
+    ) -> Case:
         """The library, on one of its faces."""
         bodies = workload.marshalled(self._file(requests))
         script = str(HERE / "in_memory.py")
-        words = [script, face, str(bodies), self._url, str(in_flight), limit, share]
+        words = [script, face, str(bodies), self._url, str(in_flight), json.dumps(limits), share]
         return Case(face, [sys.executable, *words], requests, self.cores.client)
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.cases import NEVER_REACHED, Bench
+from benchmarks.cases import COUNTED, Bench
 
 START = 10
 """Requests of the job that does little but start."""
@@ -30,7 +30,7 @@ class Cost(NamedTuple):
 
 def costs(bench: Bench, requests: int, in_flight: int) -> Cost:
     def each(count: int) -> tuple[float, float]:
-        command = bench.ours("ours", count, in_flight, NEVER_REACHED, bench.cores.client)
+        command = bench.ours("ours", count, in_flight, COUNTED, bench.cores.client)
         runs = bench.run(command), bench.run(bench.floor(count, min(in_flight, count)))
         return runs[0].needed.cpu, runs[1].needed.cpu
 

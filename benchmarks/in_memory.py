@@ -1,9 +1,10 @@
 """The library as `library.py` measures it: asks requests that are in memory.
 
-python benchmarks/in_memory.py FACE FILE URL IN_FLIGHT LIMIT SHARE
+python benchmarks/in_memory.py FACE FILE URL IN_FLIGHT LIMITS SHARE
 """
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -53,7 +54,7 @@ def answered(face: str, bodies: Bodies, asked: Asked) -> int:
     return (blocking if face == "blocking" else submit)(bodies, asked)
 
 
-def main(face: str, path: str, url: str, in_flight: str, limit: str, share: str) -> None:
+def main(face: str, path: str, url: str, in_flight: str, limits: str, share: str) -> None:
     begun = time.process_time()
     bodies = workload.in_memory(Path(path))
     Path(PREPARED).write_text(str(time.process_time() - begun))  # not the library's affair
@@ -61,9 +62,8 @@ def main(face: str, path: str, url: str, in_flight: str, limit: str, share: str)
         "request_url": url,
         "api_key": "none",
         "max_concurrent_requests": int(in_flight),
-        "max_requests_per_minute": limit,
-        "max_tokens_per_minute": limit,
         "share": SHARE[share],
+        **json.loads(limits),
     }
     found = answered(face, bodies, asked)
     if found != len(bodies):

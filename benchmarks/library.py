@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
 from benchmarks import in_memory, stub  # noqa: E402  found by the path above
-from benchmarks.cases import NEVER_REACHED, NO_LIMIT, Bench, Case, Run  # noqa: E402
+from benchmarks.cases import COUNTED, UNLIMITED, Bench, Case, Run  # noqa: E402
 from benchmarks.measured import Cores, cores, raise_descriptors  # noqa: E402
 from benchmarks.throughput import Bound, Found, cpu, ratio  # noqa: E402
 
@@ -39,10 +39,10 @@ MOST = 1.15
 def planned(bench: Bench, name: str, asked: argparse.Namespace) -> Case:
     """The case called *name*, against the stub of *bench*."""
     count, in_flight = asked.requests, asked.in_flight
-    limit = NEVER_REACHED if asked.counting else NO_LIMIT
+    limits = COUNTED if asked.counting else UNLIMITED
     if name in (FILE, AGAIN):
-        return bench.ours(name, count, in_flight, limit, bench.cores.client)
-    return bench.in_memory(name, count, in_flight, limit, asked.share)
+        return bench.ours(name, count, in_flight, limits, bench.cores.client)
+    return bench.in_memory(name, count, in_flight, limits, asked.share)
 
 
 def side_by_side(chosen: Cores, folder: Path, asked: argparse.Namespace) -> Found:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
 from benchmarks import stub  # noqa: E402  found by the path above
-from benchmarks.cases import NEVER_REACHED, NO_LIMIT, Bench, Case  # noqa: E402
+from benchmarks.cases import COUNTED, UNLIMITED, Bench, Case  # noqa: E402
 from benchmarks.measured import cores, environment, measured  # noqa: E402
 
 HELP, HELP_BOUND = "CPU of --help", 0.15
@@ -85,8 +85,8 @@ def main(words: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name, stub.running(cores=chosen.server) as service:
         folder = Path(name)
         bench = Bench(service, chosen, folder)
-        job = bench.ours("job", LINES, 100, NEVER_REACHED, chosen.client)
-        uncounted = bench.ours("job, not counted", LINES, 100, NO_LIMIT, chosen.client)
+        job = bench.ours("job", LINES, 100, COUNTED, chosen.client)
+        uncounted = bench.ours("job, not counted", LINES, 100, UNLIMITED, chosen.client)
         bare = [sys.executable, "-c", "pass"]
         help_ = [*job.command[:2], "--help"]
         first_request(bench, job)  # which fills the bytecode caches

@@ -232,6 +232,10 @@ class Budget:
         if not self._waiting:
             self.shares.bind(asyncio.get_running_loop().time(), binding)
 
+    def is_far(self, tokens: int) -> bool:
+        """Whether *tokens* more come nowhere near a limit for tokens, or none is known."""
+        return all(gate.is_far(tokens) for gate in (self.tokens, self._input, self._output))
+
     def hold(self, reason: str) -> None:
         """Admit nothing, for *reason*, until `release`."""
         self.held_by = reason

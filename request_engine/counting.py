@@ -1,10 +1,14 @@
 """Measure what requests ask for, a batch at a time, while the batch before is being sent.
 
+    limits far off   guessed, a third of the bytes
+    the next batch   guessed as well, while an encoding is being built
+    limits near      counted
+
 What a body is made of is found first (8 us); its texts are counted for a whole batch at once (some
-30 us for each 200 tokens).
+100 us for each 200 tokens, a third of what a request costs).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from request_engine import encodings
@@ -31,13 +35,18 @@ class _Noted(NamedTuple):
     """Tokens of the prompt beside those of its texts."""
     completion: int
 
-    def size(self, counted: int) -> Size:
-        """Its size, where its texts are *counted*."""
+    def size(self, counted: int, *, guessed: bool) -> Size:
+        """Its size, where its texts have *counted* tokens, or are *guessed* to have."""
         return Size(
             min(self.others + counted, MOST_TOKENS),
             min(self.completion, MOST_TOKENS),
             self.model if isinstance(self.model, str) else "",
+            guessed,
         )
+
+
+def _never(tokens: int) -> bool:
+    return False
 
 
 class Counter:
@@ -50,11 +59,15 @@ class Counter:
         encoding_name: str | None,
         counts: TokenCounts,
         amendment: Amendment | None = None,
+        is_far: Callable[[int], bool] = _never,
     ) -> None:
-        """*encoding_name* None chooses by each request's model.
+        """*encoding_name* None chooses by each request's model; one that is named always counts.
 
         What is counted is what is sent: *amendment* is what the run changes about its requests.
+        *is_far*: whether so many tokens more come nowhere near any limit, so that a guess will do:
+        no text has more than three times as many tokens as are guessed, one for each byte.
         """
+        self._is_far = _never if encoding_name is not None else is_far
         self._amendment = amendment
         self._provider = provider
         self._address = address
@@ -73,16 +86,18 @@ class Counter:
     async def measure(self, requests: Sequence[Request]) -> list[Size]:
         """What one attempt of each may take.
 
-        The first are estimated, by their bytes: they need not wait for an encoding to be built.
+        The first are guessed in any case: they need not wait for an encoding to be built.
         """
         noted = [self._noted(request) for request in requests]
-        if self._begun:
-            counts = await self._counted(noted)
-        else:
+        if self._begun and not self._is_far(0):
+            return _sizes(noted, await self._counted(noted))
+        guesses = [sum(map(encodings.estimate, one.texts)) for one in noted]
+        if not self._is_far(sum(guesses)):
+            if self._begun:
+                return _sizes(noted, await self._counted(noted))
             self._begun = True
             self._counts.begin()
-            counts = [sum(map(encodings.estimate, one.texts)) for one in noted]
-        return [one.size(count) for one, count in zip(noted, counts, strict=True)]
+        return _sizes(noted, guesses, guessed=True)
 
     def _noted(self, request: Request) -> _Noted:
         """The texts that *request* is made of, and the tokens of all else: counts only add up."""
@@ -123,3 +138,7 @@ class Counter:
         if new := list(texts.difference(known)):
             known.update(zip(new, await self._counts.of(name, new), strict=True))
             self._remembered += sum(map(len, new))
+
+
+def _sizes(noted: Sequence[_Noted], counts: Sequence[int], *, guessed: bool = False) -> list[Size]:
+    return [one.size(count, guessed=guessed) for one, count in zip(noted, counts, strict=True)]

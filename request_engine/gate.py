@@ -7,6 +7,9 @@ from request_engine.shares import Binding
 _MINUTE = 60.0
 _MOST_MARGIN = 0.1
 """Of a limit."""
+_FAR = 0.15
+"""Of a limit that is in use, up to which it is far off: what comes up to that by a guess may be
+three times as much, and as much again may be on its way here."""
 
 
 class Gate:
@@ -35,6 +38,12 @@ class Gate:
     def given(self) -> bool:
         """Whether the limit that counts now is the user's own."""
         return self.allowance is not None and self.per_minute == self.allowance.per_minute
+
+    def is_far(self, amount: float) -> bool:
+        """Whether *amount* more comes nowhere near a limit, and whatever is known is the user's."""
+        if self.allowance is None:
+            return self.pace.rate is None
+        return self.given and self.allowance.used + amount <= _FAR * self.allowance.per_minute
 
     def wait(self, now: float, amount: float, paced: float, margin: float = 0.0) -> float:
         """Seconds until *amount* may pass, which the service counts as *paced*; 0 or less: now.

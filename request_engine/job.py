@@ -35,6 +35,7 @@ from request_engine.stopping import Stopping
 from request_engine.summary import Summary
 from request_engine.survey import survey
 from request_engine.tally import Tally
+from request_engine.targets import Targets
 from request_engine.token_counts import WORTH_A_PROCESS, TokenCounts
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,8 @@ class Job:
         """
         destinations = places.named(vars(self), providers)
         timeouts = self._timeouts()
-        counter = self._counter(destinations, apart=carrier is None)
+        if self.token_encoding_name is not None:
+            encodings.check(self.token_encoding_name)
         attempts = preflight.count(self.max_attempts, "--max_attempts")
         stopping = self._stopping()
         extraction = self._extraction(destinations)
@@ -113,6 +115,7 @@ class Job:
         spelling = preflight.choice(self.output_format, SPELLINGS, "--output_format")
         tally = Tally()
         targets, carriers = await places.opened(destinations, carrier, timeouts)
+        counter = self._counter(destinations, targets, apart=carrier is None)
         with closing(RequestsFile(self.requests_filepath)) as requests:
             journal = pieces.journal(save_filepath)(
                 save_filepath,
@@ -205,19 +208,25 @@ class Job:
             max_same_refusals=most,
         )
 
-    def _counter(self, destinations: Sequence[Destination], *, apart: bool) -> Counter | None:
+    def _counter(
+        self, destinations: Sequence[Destination], targets: Targets, *, apart: bool
+    ) -> Counter | None:
         """What counts tokens, as the first place does; nothing is counted that nothing limits.
 
         *apart*: a process may do it, as none may where time is simulated.
         """
-        name = self.token_encoding_name
-        if name is not None:
-            encodings.check(name)
         if not any(one.counts_tokens for one in destinations):
             return None
         service, amendment = destinations[0].service, destinations[0].amendment
         counts = TokenCounts(apart=apart and self._size() >= WORTH_A_PROCESS)
-        return Counter(service.provider, service.address, name, counts, amendment)
+        return Counter(
+            service.provider,
+            service.address,
+            self.token_encoding_name,
+            counts,
+            amendment,
+            targets.is_far,
+        )
 
     def _extraction(self, destinations: Sequence[Destination]) -> Extraction | None:
         """What all lines are asked for, where that is of one shape."""

@@ -122,11 +122,13 @@ class Opening:
             logs.hide(redaction)
             await opened.enter_async_context(transport)
             targets.append(target)
-        session = Session(self._settings, Targets(targets), self._counter(), self._sharing(targets))
+        together = Targets(targets)
+        counter, sharing = self._counter(together), self._sharing(targets)
+        session = Session(self._settings, together, counter, sharing)
         opened.push_async_callback(session.close)
         return session
 
-    def _counter(self) -> Counter | None:
+    def _counter(self, targets: Targets) -> Counter | None:
         """What counts tokens, as the first place does; nothing is counted that nothing limits."""
         if not any(one.counts_tokens for one in self._destinations):
             return None
@@ -134,7 +136,8 @@ class Opening:
         # Building an encoding would hold up the calls of the first second for half of it.
         exact = named is not None or any(one.tells_tokens for one in self._destinations)
         counts = TokenCounts() if exact else Estimates()
-        return Counter(service.provider, service.address, named, counts, self.first.amendment)
+        amendment = self.first.amendment
+        return Counter(service.provider, service.address, named, counts, amendment, targets.is_far)
 
     def _sharing(self, targets: Sequence[Target]) -> Sharing | None:
         reuse = self._settings.reuse

@@ -38,6 +38,8 @@ class Size:
     prompt: int = 0
     ceiling: int = 0
     model: str = ""
+    guessed: bool = False
+    """Whether the prompt is a guess by its bytes, from which nothing is learned."""
 
 
 UNCOUNTED = Size()
@@ -59,8 +61,7 @@ class Sizes:
         """What an attempt of *size* is expected to take, rather too much than too little."""
         if size is UNCOUNTED:
             return NO_TOKENS
-        ratio = self._prompts.get(size.model)
-        prompt = size.prompt if ratio is None else round(size.prompt * ratio.value)
+        prompt = self._prompt(size)
         if self.charges_ceiling:
             return Usage(prompt, size.ceiling)
         lengths = self._completions.get(_kind(size))
@@ -73,12 +74,11 @@ class Sizes:
 
     def at_most(self, size: Size) -> int:
         """What an attempt of *size* takes if its answer is as long as it may be."""
-        ratio = self._prompts.get(size.model)
-        return size.ceiling + (size.prompt if ratio is None else round(size.prompt * ratio.value))
+        return size.ceiling + self._prompt(size)
 
     def learn(self, size: Size, used: Usage) -> None:
         """An answer to an attempt of *size* took so much."""
-        if used.prompt and size.prompt:
+        if used.prompt and size.prompt and not size.guessed:
             ratio = self._prompts.get(size.model)
             if ratio is None and len(self._prompts) < _KINDS:
                 ratio = self._prompts[size.model] = _Ratio()
@@ -91,6 +91,11 @@ class Sizes:
                 lengths = self._completions[kind] = _Lengths()
             if lengths is not None:
                 lengths.learn(used.completion)
+
+    def _prompt(self, size: Size) -> int:
+        """Its prompt as the service counts."""
+        ratio = None if size.guessed else self._prompts.get(size.model)
+        return size.prompt if ratio is None else round(size.prompt * ratio.value)
 
 
 def _kind(size: Size) -> tuple[str, int]:

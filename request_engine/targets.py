@@ -106,6 +106,10 @@ class Targets:
     def tokens(self) -> list[Gate]:
         return [one.tokens for one in self.budgets]
 
+    def is_far(self, tokens: int) -> bool:
+        """Whether *tokens* more, wherever they go, come nowhere near a limit that is known."""
+        return all(one.is_far(tokens) for one in self.budgets)
+
     async def acquire(
         self, size: Size, *, first: bool = False, past: Collection[Target] = ()
     ) -> Reservation:

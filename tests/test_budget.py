@@ -400,3 +400,38 @@ def test_two_replies_that_announce_the_same_are_believed_and_one_is_not():
     assert run(scenario(600.0, 600.0, requests_per_minute=None)) == (pytest.approx(600), False)
     assert run(scenario(600.0, 600.0, requests_per_minute=50.0)) == (50.0, False)
     assert run(scenario(None, None, requests_per_minute=None)) == (None, False)
+
+
+def test_a_limit_is_far_off_while_little_of_it_is_in_use():
+    """15 % of it, what is asked about included; a limit that nobody knows is not there."""
+
+    async def scenario():
+        limits = budget(tpm=1_000)
+        told = [limits.is_far(150), limits.is_far(151)]
+        reservation = await limits.acquire(Size(100))
+        told += [limits.is_far(50), limits.is_far(51)]
+        limits.settle(reservation, Usage(20), admitted=True)
+        return [*told, limits.is_far(130), limits.is_far(131), budget(rpm=1.0).is_far(10**9)]
+
+    assert run(scenario()) == [True, False, True, False, True, False, True]
+
+
+def test_a_limit_that_the_service_showed_is_near():
+    """Whether it announced one, or refused at less than the user's."""
+
+    async def scenario(limits, told):
+        limits.settle(await limits.acquire(Size(1)), None, admitted=True)
+        for _ in range(2):
+            limits.announced(told)
+        return limits.is_far(0)
+
+    assert run(scenario(budget(), Announced(requests=None, tokens=None)))
+    assert not run(scenario(budget(), Announced(requests=None, tokens=1_000_000.0)))
+
+
+@pytest.mark.parametrize("split", ["input_tokens_per_minute", "output_tokens_per_minute"])
+def test_limits_apart_are_near_as_well(split):
+    limits = Budget(
+        requests_per_minute=None, tokens_per_minute=None, max_concurrent=9, **{split: 1_000}
+    )
+    assert (limits.is_far(150), limits.is_far(151)) == (True, False)

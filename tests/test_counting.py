@@ -2,28 +2,33 @@
 
 import asyncio
 import json
+import random
 import weakref
+from collections import deque
 from pathlib import Path
 
 import pytest
 from scripted import URL, request
 from virtual_time import run
 
+import api_request_parallel_processor as door
 from providers import PROVIDERS
-from request_engine import encodings
+from request_engine import encodings, gate
 from request_engine.address import Address
+from request_engine.budget import Budget
 from request_engine.counting import MOST_TOKENS, Counter
 from request_engine.lines import read_line
-from request_engine.records import Request
+from request_engine.local_endpoint import serving
+from request_engine.records import Request, Usage
 from request_engine.token_counts import TokenCounts
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.jsonl"))
 OTHER = PROVIDERS[-1]
 
 
-def counter(provider=OTHER, name=None, count=encodings.token_counts):
+def counter(provider=OTHER, name=None, count=encodings.token_counts, is_far=lambda tokens: False):
     address = Address(provider, URL, base_allowed=False)
-    return Counter(provider, address, name, TokenCounts(count))
+    return Counter(provider, address, name, TokenCounts(count), is_far=is_far)
 
 
 def measured(*batches, **settings):
@@ -97,6 +102,111 @@ def test_the_first_batch_is_measured_at_once_and_an_encoding_is_built_after_a_he
         return times
 
     assert run(scenario()) == pytest.approx([0.0, 0.1, 0.1])
+
+
+def test_nothing_is_counted_while_every_limit_is_far_off():
+    """Up to 1,000 tokens are far off here; what is guessed says so."""
+    counted = []
+
+    def count(name, texts):
+        counted.extend(texts)
+        return [1] * len(texts)
+
+    def far(tokens):
+        return tokens <= 1_000
+
+    few, many = [request(1, "few")], [request(2, "many " * 1_000)]
+    sizes = measured(few, few, many, few, many, few, count=count, is_far=far)
+    guessed = [size.guessed for (size,) in sizes]
+    # The first of many begins the building of an encoding, and does not wait for it.
+    assert guessed == [True, True, True, True, False, True]
+    assert sorted(counted) == ["many " * 1_000, "user"]
+
+
+def test_an_encoding_that_is_named_always_counts():
+    batch = [request(1, "few")]
+    _, (size,) = measured(batch, batch, name="cl100k_base", is_far=lambda tokens: True)
+    assert (size.guessed, size.prompt) == (False, prompt(batch[0], name="cl100k_base"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_P8_a_limit_holds_where_every_byte_is_a_token(seed):
+    """The worst that a guess can be is a third of the truth; a batch is measured ahead, as runs do.
+
+    Some batches alone are more than what is far off, and most are not.
+    """
+    limit, admitted, guessed = 60_000, [], set()
+    draw = random.Random(seed)
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        budget = Budget(requests_per_minute=None, tokens_per_minute=limit, max_concurrent=1_000)
+        counts = counter(count=lambda name, texts: list(map(len, texts)), is_far=budget.is_far)
+
+        async def batch():
+            texts = ["#" * draw.randint(1, 300) for _ in range(draw.choice([2, 8, 64]))]
+            sizes = await counts.measure([request(1, text) for text in texts])
+            beside = len("user") + 6  # what a message takes beside its text
+            return [(size, len(text) + beside) for size, text in zip(sizes, texts, strict=True)]
+
+        async def answered(reservation, tokens):
+            await asyncio.sleep(draw.uniform(0.5, 20.0))
+            budget.answered(reservation, Usage(tokens))
+            budget.settle(reservation, Usage(tokens), admitted=True)
+
+        async with asyncio.TaskGroup() as tasks:
+            ahead = await batch()
+            for _ in range(200):
+                now, ahead = ahead, await batch()
+                for size, tokens in now:
+                    reservation = await budget.acquire(size)
+                    admitted.append((loop.time(), tokens))
+                    guessed.add(size.guessed)
+                    tasks.create_task(answered(reservation, tokens))
+                if draw.random() < 0.1:  # until the limit is far off again
+                    await asyncio.sleep(100.0)
+        await counts.close()
+
+    run(scenario())
+    window, total, most = deque(), 0, 0
+    for time, tokens in admitted:
+        window.append((time, tokens))
+        total += tokens
+        while window[0][0] <= time - 60.0:
+            total -= window.popleft()[1]
+        most = max(most, total)
+    assert guessed == {True, False}
+    assert 0.5 * limit < most <= limit
+
+
+@pytest.mark.parametrize(
+    ("given", "counted"),
+    [
+        ({}, set()),
+        ({"max_tokens_per_minute": 10**9}, set()),
+        ({"max_tokens_per_minute": 10**6}, {"o200k_base"}),
+        ({"max_tokens_per_minute": 10**9, "token_encoding_name": "r50k_base"}, {"r50k_base"}),
+    ],
+    ids=["no limit known", "a limit far off", "a limit near", "named"],
+)
+async def test_a_job_counts_where_a_limit_is_near(tmp_path, monkeypatch, given, counted):
+    """300 requests of 21 tokens. A thousandth of a limit is near here, so that nothing waits."""
+    monkeypatch.setattr(gate, "_FAR", 0.001)
+    names = set()
+
+    async def of(self, name, texts):
+        names.add(name)
+        return [4] * len(texts)
+
+    monkeypatch.setattr(TokenCounts, "of", of)
+    asked = [{"role": "user", "content": "What is a tide?"}]
+    body = {"model": "m", "messages": asked, "max_tokens": 10}
+    path = tmp_path / "in.jsonl"
+    path.write_text(300 * f"{json.dumps(body)}\n", encoding="utf-8")
+    async with serving() as endpoint:
+        url = f"{endpoint.url}/v1/chat/completions"
+        summary = await door.process_api_requests_from_file(str(path), request_url=url, **given)
+    assert (summary.tally.succeeded, names) == (300, counted)
 
 
 def test_what_was_counted_before_is_not_counted_again():

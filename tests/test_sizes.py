@@ -157,3 +157,13 @@ def _kept(thing, seen=None):
     if isinstance(thing, dict):
         inside += thing.values()
     return sys.getsizeof(thing) + sum(_kept(one, seen) for one in inside)
+
+
+def test_nothing_is_learned_from_a_guess_and_a_guess_is_not_corrected():
+    """Bytes tell another ratio than tokens do."""
+    guess = Size(prompt=100, ceiling=500, model="m", guessed=True)
+    sizes = learned(Sizes(), [50] * 5, size=guess, prompt=70)
+    assert sizes.expected(Size(100, 500, "m")) == Usage(100, 50)
+    learned(sizes, [50], size=Size(100, 500, "m"), prompt=200)
+    assert sizes.expected(Size(100, 500, "m")) == Usage(200, 50)
+    assert (sizes.expected(guess), sizes.at_most(guess)) == (Usage(100, 50), 600)

@@ -202,6 +202,7 @@ class Job:
             self._url,
             max_requests_per_minute=None,
             max_tokens_per_minute=10_000_000,
+            token_encoding_name="o200k_base",  # always counts
             max_concurrent_requests=4,
             max_wait=10.0,
             drain_timeout=30.0,
