@@ -35,7 +35,7 @@ class _Noted(NamedTuple):
     """Tokens of the prompt beside those of its texts."""
     completion: int
 
-    def size(self, counted: int, *, guessed: bool) -> Size:
+    def size(self, counted: int, *, guessed: bool = False) -> Size:
         """Its size, where its texts have *counted* tokens, or are *guessed* to have."""
         return Size(
             min(self.others + counted, MOST_TOKENS),
@@ -89,15 +89,15 @@ class Counter:
         The first are guessed in any case: they need not wait for an encoding to be built.
         """
         noted = [self._noted(request) for request in requests]
-        if self._begun and not self._is_far(0):
-            return _sizes(noted, await self._counted(noted))
         guesses = [sum(map(encodings.estimate, one.texts)) for one in noted]
-        if not self._is_far(sum(guesses)):
-            if self._begun:
-                return _sizes(noted, await self._counted(noted))
+        near = not self._is_far(sum(guesses))
+        if near and self._begun:
+            counts = await self._counted(noted)
+            return [one.size(count) for one, count in zip(noted, counts, strict=True)]
+        if near:
             self._begun = True
             self._counts.begin()
-        return _sizes(noted, guesses, guessed=True)
+        return [one.size(guess, guessed=True) for one, guess in zip(noted, guesses, strict=True)]
 
     def _noted(self, request: Request) -> _Noted:
         """The texts that *request* is made of, and the tokens of all else: counts only add up."""
@@ -138,7 +138,3 @@ class Counter:
         if new := list(texts.difference(known)):
             known.update(zip(new, await self._counts.of(name, new), strict=True))
             self._remembered += sum(map(len, new))
-
-
-def _sizes(noted: Sequence[_Noted], counts: Sequence[int], *, guessed: bool = False) -> list[Size]:
-    return [one.size(count, guessed=guessed) for one, count in zip(noted, counts, strict=True)]
