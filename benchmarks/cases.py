@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import workload
+from benchmarks import stub, workload
 from benchmarks.measured import Cores, Needed, measured
 from benchmarks.stub import Seen, Stub
 
@@ -113,6 +115,38 @@ class Bench:
 
     def _file(self, requests: int) -> Path:
         return workload.written(self.folder, requests, embeddings=self.embeddings)
+
+
+Found = dict[str, list[Run]]
+"""By the name of its case, one of each round."""
+
+
+def side_by_side(
+    cases: Mapping[str, Callable[[Bench], Case]],
+    chosen: Cores,
+    folder: Path,
+    rounds: int,
+    *,
+    latency: float = 0.0,
+    embeddings: bool = False,
+) -> Found:
+    """Every case once a round, all at the same time, each with a stub of its own.
+
+    They share one core, so that whatever the machine does hits all alike, to the millisecond: one
+    after the other, the same code differed by a third from itself. What is to be compared then is
+    their CPU.
+    """
+    with ExitStack() as running, ThreadPoolExecutor(len(cases)) as pool:
+        stubs = [running.enter_context(stub.running(latency, chosen.server)) for _ in cases]
+        benches = [Bench(one, chosen, folder, embeddings) for one in stubs]
+        made = [make(bench) for make, bench in zip(cases.values(), benches, strict=True)]
+        found: Found = {name: [] for name in cases}
+        for number in range(rounds):
+            print(f"\r\033[Kround {number + 1}", end="", file=sys.stderr, flush=True)
+            for name, run in zip(cases, pool.map(Bench.run, benches, made), strict=True):
+                found[name].append(run)
+    print("\r\033[K", end="", file=sys.stderr, flush=True)
+    return found
 
 
 def lines_of(path: Path) -> int:

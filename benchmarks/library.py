@@ -6,59 +6,54 @@
 
 The same requests, all different, without limits: the command reads them from a file and writes
 rows, the library has them in memory and hands out results, on each of its faces. Whole processes,
-each with a stub of its own. In a round all of them run at the same time and share one core, so
-that whatever the machine does hits all alike, to the millisecond: one after the other, the same
-code differed by a third from itself. The command runs twice, which shows what is left of that. CPU
-is the whole process's, that of starting included, but not what it takes to get the library's
-requests into memory. Ratios are taken within a round; what is printed are medians over the rounds.
-Exits with 1 if a bound is missed.
+all at the same time on one core; the command runs twice, which shows what noise is left. CPU is the
+whole process's, that of starting included, but not what it takes to get the library's requests
+into memory. Ratios are taken within a round; what is printed are medians over the rounds. Exits
+with 1 if a bound is missed.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from benchmarks import in_memory, stub  # noqa: E402  found by the path above
-from benchmarks.cases import COUNTED, UNLIMITED, Bench, Case, Run  # noqa: E402
-from benchmarks.measured import Cores, cores, raise_descriptors  # noqa: E402
-from benchmarks.throughput import Bound, Found, cpu, ratio  # noqa: E402
+from benchmarks import in_memory  # noqa: E402  found by the path above
+from benchmarks.cases import (  # noqa: E402
+    COUNTED,
+    UNLIMITED,
+    Bench,
+    Case,
+    Found,
+    Run,
+    side_by_side,
+)
+from benchmarks.measured import cores, raise_descriptors  # noqa: E402
+from benchmarks.throughput import Bound, cpu, ratio  # noqa: E402
 
 FILE, AGAIN = "file", "file, again"
 MOST = 1.15
 """CPU of a request over that of one of a file."""
 
 
-def planned(bench: Bench, name: str, asked: argparse.Namespace) -> Case:
-    """The case called *name*, against the stub of *bench*."""
+def planned(asked: argparse.Namespace) -> dict[str, Callable[[Bench], Case]]:
+    """The cases of one round."""
     count, in_flight = asked.requests, asked.in_flight
     limits = COUNTED if asked.counting else UNLIMITED
-    if name in (FILE, AGAIN):
+
+    def file(name: str, bench: Bench) -> Case:
         return bench.ours(name, count, in_flight, limits, bench.cores.client)
-    return bench.in_memory(name, count, in_flight, limits, asked.share)
 
+    def library(face: str, bench: Bench) -> Case:
+        return bench.in_memory(face, count, in_flight, limits, asked.share)
 
-def side_by_side(chosen: Cores, folder: Path, asked: argparse.Namespace) -> Found:
-    """Every case once a round, all at the same time."""
-    names = [FILE, AGAIN, *asked.faces]
-    with ExitStack() as running, ThreadPoolExecutor(len(names)) as pool:
-        stubs = [running.enter_context(stub.running(cores=chosen.server)) for _ in names]
-        benches = [Bench(one, chosen, folder) for one in stubs]
-        cases = [planned(*pair, asked) for pair in zip(benches, names, strict=True)]
-        found: Found = {name: [] for name in names}
-        for number in range(asked.rounds):
-            print(f"\r\033[Kround {number + 1}", end="", file=sys.stderr, flush=True)
-            for name, run in zip(names, pool.map(Bench.run, benches, cases), strict=True):
-                found[name].append(run)
-    print("\r\033[K", end="", file=sys.stderr, flush=True)
-    return found
+    files = {name: partial(file, name) for name in (FILE, AGAIN)}
+    return files | {face: partial(library, face) for face in asked.faces}
 
 
 def table(found: Found) -> str:
@@ -105,7 +100,8 @@ def main(words: Sequence[str] | None = None) -> int:
     chosen = cores()
     print(chosen.said)
     with tempfile.TemporaryDirectory() as folder:
-        kept = compare(side_by_side(chosen, Path(folder), asked), asked)
+        found = side_by_side(planned(asked), chosen, Path(folder), asked.rounds)
+    kept = compare(found, asked)
     return 0 if kept else 1
 
 

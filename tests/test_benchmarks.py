@@ -110,6 +110,15 @@ def test_ratios_are_taken_within_a_round_and_their_median_is_told():
     assert " ".join(last) == "ours 1,000 7 400 0.500 (0.200-0.900) 2.000 2.000 4.00 1"
 
 
+def test_side_by_side_what_costs_twice_as_much_serves_half():
+    found = {
+        "floor": [a_run(1, cpu) for cpu in (0.5, 1.0, 0.5)],
+        "ours": [a_run(1, cpu) for cpu in (1.0, 1.6, 2.0)],
+    }
+    last = throughput.beside(found).splitlines()[-1].split()
+    assert " ".join(last) == "ours 1600 0.500 (0.250-0.625)"
+
+
 def test_a_bound_is_kept_at_its_limit_and_missed_beyond_it():
     assert throughput.Bound("rate", 0.85, 0.85).kept
     assert not throughput.Bound("rate", 0.85, 0.849).kept
@@ -121,8 +130,8 @@ def test_with_latency_the_bounds_are_15_percent_lower_and_those_of_cpu_are_not()
     names = throughput.FLOOR, throughput.OURS, throughput.COUNTING, throughput.BOTH
     found = {name: [a_run(1_000, 0.5)] for name in names}
 
-    at_once = throughput.bounds(found, latency=0.0, embeddings=False)
-    late = throughput.bounds(found, latency=0.2, embeddings=False)
+    at_once = throughput.bounds(found, found, latency=0.0, embeddings=False)
+    late = throughput.bounds(found, found, latency=0.2, embeddings=False)
 
     assert [one.limit for one in islice(at_once, 4)] == [0.85, 0.65, 0.75, 2.0]
     assert [one.limit for one in late] == pytest.approx([0.7225, 0.5525, 0.6375, 2.0])
@@ -141,8 +150,10 @@ def test_the_whole_comparison_runs_every_case_to_its_end(capsys):
 
     told = capsys.readouterr().out
     assert code == (1 if "MISSED" in told else 0)
-    for name in (throughput.FLOOR, throughput.OURS, throughput.COUNTING, throughput.BOTH):
-        assert f"\n{name} " in told
+    ours = throughput.OURS, throughput.FAR, throughput.COUNTING
+    for name in (throughput.FLOOR, *ours):
+        assert told.count(f"\n{name} ") == 2  # side by side, and alone
+    assert f"\n{throughput.BOTH} " in told
     assert f"without the {throughput.COOKBOOK}" in told
 
 
