@@ -177,6 +177,9 @@ def bounds(together: Found, found: Found, *, latency: float, embeddings: bool) -
     for name, limit in ((OURS, 0.7 if embeddings else 0.85), (COUNTING, 0.65)):
         served = ratio(together, FLOOR, name, cpu)
         yield Bound(f"{name}: served over the floor's", limit * share, served)
+        yield Bound(
+            f"{name}: rate over the floor's", limit * share, ratio(found, name, FLOOR, rate)
+        )
     if not embeddings:
         both = ratio(found, BOTH, FLOOR, rate)
         yield Bound(f"{BOTH}: rate over the floor's", 0.75 * share, both)
@@ -184,8 +187,8 @@ def bounds(together: Found, found: Found, *, latency: float, embeddings: bool) -
     yield Bound(f"{COUNTING}: CPU a request over the floor's", 2.0, twice, least=False)
     for name, limit in ((COOKBOOK, 8.0), (OPENAI, 6.0)):
         if name in found and not latency:
-            times = ratio(found, FAR, name, rate)
-            yield Bound(f"{FAR}: rate over the {name}'s", limit, times)
+            times = ratio(found, COUNTING, name, rate)
+            yield Bound(f"{COUNTING}: rate over the {name}'s", limit, times)
     if not latency:
         able = median(run.seen.capacity / rate(run) for run in found[FLOOR])
         yield Bound("stub: rate its core could serve over the floor's", 2.0, able)

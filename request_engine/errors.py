@@ -1,4 +1,4 @@
-"""The two ways a run ends badly, each with one line that a person can act on."""
+"""The two ways a run ends badly, each with one line that a person can act on, and a hint for it."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING

@@ -427,6 +427,10 @@ def test_a_limit_that_the_service_showed_is_near():
 
     assert run(scenario(budget(), Announced(requests=None, tokens=None)))
     assert not run(scenario(budget(), Announced(requests=None, tokens=1_000_000.0)))
+    refused = budget(tpm=1_000_000)
+    assert refused.is_far(0)
+    refused.tokens.pace.rate = 10_000.0  # a second, which is less than the user's
+    assert not refused.is_far(0)
 
 
 @pytest.mark.parametrize("split", ["input_tokens_per_minute", "output_tokens_per_minute"])
