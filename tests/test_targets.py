@@ -616,3 +616,12 @@ def test_each_place_is_told_with_its_state():
         "broke: 0 answered in 4 attempts; at the end left "
         "(the account is out of money or quota (402): insufficient balance)"
     )
+
+
+def test_limits_are_far_off_where_they_are_at_every_place():
+    """Nobody knows beforehand which of them a request goes to."""
+    wide = Place("wide", tokens_per_minute=1_000_000)
+    tight = Place("tight", tokens_per_minute=1_000)
+    assert Targets([wide.target]).is_far(1_000)
+    assert not Targets([wide.target, tight.target]).is_far(1_000)
+    assert Targets([wide.target, tight.target]).is_far(100)
