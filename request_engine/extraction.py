@@ -7,7 +7,7 @@ body -> with the schema, in the service's own way -> answer -> fits             
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 from request_engine import amend, answer_json, splice, strict_schema
@@ -17,6 +17,7 @@ from request_engine.intake import Measure
 from request_engine.json_forms import JsonForm
 from request_engine.preflight import Service
 from request_engine.provider import SHOWN, Provider
+from request_engine.record import record
 from request_engine.records import Failure, Kind, Request, Success
 from request_engine.shape import FLAG, Invalid, Shape
 from request_engine.sizes import Size
@@ -37,7 +38,7 @@ class Place(Protocol):
     def address(self) -> Address: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Fitting(Success):
     """An answer of the wanted shape."""
 

@@ -20,6 +20,7 @@ from request_engine.address import Address
 from request_engine.amend import Amendment
 from request_engine.identity import content_id
 from request_engine.provider import Profile
+from request_engine.record import record
 from request_engine.records import Failure, Kind, Outcome, Request
 from request_engine.targets import Targets
 from request_engine.token_counts import TokenCounts
@@ -80,7 +81,7 @@ def _least(values: Iterable[int | None]) -> int | None:
     return min((max(1, one) for one in values if one is not None), default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Pack(Request):
     """The request for the vectors of its parts. *keep* is told what comes of each."""
 

@@ -4,9 +4,10 @@ line -> Request -> Reply -> Success | Failure -> row
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
+
+from request_engine.record import record
 
 
 class Kind(StrEnum):
@@ -44,7 +45,7 @@ RETRIED = frozenset({Kind.RATE_LIMIT, Kind.TRANSIENT, Kind.BAD_ANSWER})
 """Kinds for which another attempt can end differently."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Request:
     """One line of work. `raw_body` and `raw_metadata` are the user's own bytes, on one line."""
 
@@ -58,7 +59,7 @@ class Request:
     """The path a batch line names for itself; None means the run's own URL."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Unusable:
     """A line that cannot be a request. It costs exactly itself: one failure row saying why."""
 
@@ -76,7 +77,7 @@ class Claim(Enum):
     FAILURE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Reply:
     """What came back, unjudged. Header names are looked up without regard to case."""
 
@@ -87,7 +88,7 @@ class Reply:
     """Seconds from sending to the first word, where the reply was streamed."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Usage:
     """Tokens the service says it counted; `prompt` includes cached, `completion` reasoning."""
 
@@ -99,7 +100,7 @@ class Usage:
         return self.prompt + self.completion
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Success:
     """A usable answer. `response` and `extra` are JSON on one line, ready for the row."""
 
@@ -114,7 +115,7 @@ class Success:
     """True when it was not asked for now, but kept from an earlier time."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Failure:
     """One attempt that gave no usable answer, and the attempts that failed before it."""
 

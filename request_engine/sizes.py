@@ -9,8 +9,8 @@ in ten rather than the mean, since long answers are in flight for longer: of log
 
 import math
 from collections import deque
-from dataclasses import dataclass
 
+from request_engine.record import record
 from request_engine.records import Usage
 
 _TOLD = 0.9
@@ -31,7 +31,7 @@ _RATIO = 0.2, 5.0
 """The least and the most that a service's count of a prompt may be of ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Size:
     """Tokens one attempt asks with, and may be answered with, at most or by a guess."""
 

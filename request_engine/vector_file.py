@@ -12,11 +12,12 @@ import os
 import sys
 import threading
 from array import array
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from request_engine.errors import BadInput
 from request_engine.journal import Journal
 from request_engine.lock import is_still
+from request_engine.record import record
 from request_engine.records import Failure, Kind, Outcome, Request, Success, Unusable
 from request_engine.results_file import moved_aside
 from request_engine.rows import Spelling
@@ -30,7 +31,7 @@ _NUMBER = 4
 """Bytes of one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Vectored(Success):
     """An answer with its vector read."""
 
