@@ -108,9 +108,10 @@ class Allowance:
         self.used += more
         if more < 0 and now < self._loan_ends:
             self._lent = max(0.0, self._lent + more)
-        paid_at = self._paid_at + more / self._pace(now)
         # A refund brings the next turn nearer, but does not turn into an idle spell.
-        self._paid_at = paid_at if more > 0 else max(paid_at, min(self._paid_at, now))
+        if more > 0 or self._paid_at > now:
+            paid_at = self._paid_at + more / self._pace(now)
+            self._paid_at = paid_at if more > 0 else max(paid_at, now)
 
     def _age(self, now: float) -> None:
         window = self._window

@@ -280,8 +280,10 @@ class Budget:
             return _FOR_EVER, Binding.DISK
         wait, binding = self.requests.wait(now, 1, 1), Binding.REQUESTS
         if held is not NO_TOKENS:
-            uneven = self.sizes.margin(size, self.in_flight)
-            other = self.tokens.wait(now, held.total, paced, uneven)
+            total, uneven = held.total, 0.0
+            if self._split or self.tokens.is_tight(total):
+                uneven = self.sizes.margin(size, self.in_flight)
+            other = self.tokens.wait(now, total, paced, uneven)
             if other > wait:
                 wait, binding = other, Binding.TOKENS
             if self._split:

@@ -81,13 +81,14 @@ class Charges:
             self._seen += 1
             if self._seen >= _SEEN or requested > _BEYOND_DOUBT * held.total:
                 self._reserves_until = _FOR_EVER
-                self._reserves_since = now
+                self._reserves_since = self._since = now
                 self._tokens.pace.begin(now)
 
     def answered(self, size: Size, used: Usage) -> None:
         """An attempt of *size* took so much in the end."""
-        self._used += used.total
-        self._ceilings += self._sizes.at_most(size)
+        if self._reserves_until == _FOR_EVER:
+            self._used += used.total
+            self._ceilings += self._sizes.at_most(size)
 
     def paused(self, now: float) -> None:
         """After a pause for tokens: see whether it fits that nothing is given back.

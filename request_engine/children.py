@@ -53,10 +53,15 @@ async def start(module: str, function: str, *arguments: str, packages: bool = Fa
 
 
 async def end(process: Process) -> None:
-    """Wait no longer for *process*; nothing of it is left."""
+    """Wait no longer for *process*; nothing of it is left, even if this is cancelled."""
     # Not process.kill, which reaps it first and leaves the loop waiting for nobody.
     if process.stdin is not None:
         process.stdin.close()
     with suppress(OSError):
         os.kill(process.pid, signal.SIGTERM)
-    await process.communicate()
+    ending = asyncio.create_task(process.communicate())
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise

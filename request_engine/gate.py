@@ -45,10 +45,18 @@ class Gate:
             return self.pace.rate is None
         return self.given and self.allowance.used + amount <= _FAR * self.allowance.per_minute
 
+    def is_tight(self, amount: float) -> bool:
+        """Whether it matters to *amount* more how uneven those are that have passed."""
+        allowance = self.allowance
+        if allowance is None:
+            return False
+        return allowance.used + amount > (1 - _MOST_MARGIN) * allowance.per_minute
+
     def wait(self, now: float, amount: float, paced: float, margin: float = 0.0) -> float:
         """Seconds until *amount* may pass, which the service counts as *paced*; 0 or less: now.
 
-        *margin*: how much more what has passed may come to, which a limit must have room for.
+        *margin*: how much more what has passed may come to, which a limit that is tight must have
+        room for.
         """
         wait = 0.0 if self.pace.rate is None else self.pace.wait(now, paced)
         allowance = self.allowance

@@ -91,6 +91,8 @@ class Provider:
     statuses: ClassVar[Mapping[int, Kind]] = {}
     """What a status means with an error of the service's own that neither code nor words explain.
     A page, or no word at all, may be some proxy's."""
+    beyond_bytes: ClassVar[tuple[bytes, ...]] = (b"image",)
+    """Words in a body that may stand for more tokens than its bytes tell."""
     finish_reasons: ClassVar[Mapping[str, Kind]] = {}
     """Why an answer ended, where that makes it a failure."""
 

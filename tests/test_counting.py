@@ -123,6 +123,23 @@ def test_nothing_is_counted_while_every_limit_is_far_off():
     assert sorted(counted) == ["many " * 1_000, "user"]
 
 
+def test_far_from_every_limit_the_bytes_of_a_body_are_its_guess():
+    batch = [request(1, "何谓潮汐?"), request(2, "What is a tide?")]
+    (sizes,) = measured(batch, is_far=lambda tokens: True)
+    assert [size.prompt for size in sizes] == [-(-len(one.raw_body) // 3) for one in batch]
+
+
+def test_what_costs_more_than_its_bytes_is_guessed_by_the_rules():
+    """A link to an image is short, and the image is not."""
+    image = {"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": [image]}]}
+    asked = Request(1, body, json.dumps(body).encode())
+    ((guess,),) = measured([asked], is_far=lambda tokens: True)
+    assert guess.guessed
+    assert prompt(asked) <= guess.prompt <= prompt(asked) + 1
+    assert guess.prompt > 3 * len(asked.raw_body)
+
+
 def test_an_encoding_that_is_named_always_counts():
     batch = [request(1, "few")]
     _, (size,) = measured(batch, batch, name="cl100k_base", is_far=lambda tokens: True)

@@ -85,6 +85,16 @@ def test_what_lies_in_the_folder_has_no_say(large, monkeypatch, tmp_path):
     assert read(large)[0] == whole
 
 
+async def test_P10_nothing_is_left_of_a_process_whose_end_is_cancelled():
+    """As where two parts of a file are found to be wrong at the same moment."""
+    process = await children.start("time", "sleep", "9")
+    ending = asyncio.create_task(children.end(process))
+    await asyncio.sleep(0)
+    ending.cancel()
+    await asyncio.wait([ending])
+    assert (ending.cancelled(), process.returncode is not None) == (True, True)
+
+
 def test_a_line_too_long_in_one_part_is_the_usual_complaint(large, monkeypatch):
     monkeypatch.setattr("request_engine.earlier.LONGEST_ROW", 5)
     file = ResultsFile(str(large))
