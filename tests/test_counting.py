@@ -1,4 +1,4 @@
-"""Requests are measured as their provider says, the first of them by a guess."""
+"""Requests are measured as their provider says, by a guess until an encoding is built."""
 
 import asyncio
 import json
@@ -24,6 +24,8 @@ from request_engine.token_counts import TokenCounts
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.jsonl"))
 OTHER = PROVIDERS[-1]
+BEFORE = [request()], [request()]
+"""Batches after which there is an encoding."""
 
 
 def counter(provider=OTHER, name=None, count=encodings.token_counts, is_far=lambda tokens: False):
@@ -32,14 +34,15 @@ def counter(provider=OTHER, name=None, count=encodings.token_counts, is_far=lamb
 
 
 def measured(*batches, **settings):
-    """The sizes of each batch."""
+    """The sizes of each batch, which takes a second to be sent."""
 
     async def scenario():
-        counts = counter(**settings)
-        try:
-            return [await counts.measure(batch) for batch in batches]
-        finally:
-            await counts.close()
+        counts, sizes = counter(**settings), []
+        for batch in batches:
+            sizes.append(await counts.measure(batch))
+            await asyncio.sleep(1.0)
+        await counts.close()
+        return sizes
 
     return run(scenario())
 
@@ -60,7 +63,7 @@ def examples():
 def test_a_batch_is_counted_as_one_by_one(provider):
     """What a provider counts is a sum over texts, whatever shape a body has."""
     asked = list(examples())
-    _, sizes = measured([request()], asked, provider=provider, name="cl100k_base")
+    *_, sizes = measured(*BEFORE, asked, provider=provider, name="cl100k_base")
     assert [size.prompt for size in sizes] == [
         prompt(one, provider, "cl100k_base") for one in asked
     ]
@@ -72,7 +75,7 @@ def test_each_model_is_counted_with_its_own_encoding():
         Request(1, {"model": model, "messages": [{"role": "user", "content": text}]}, b"")
         for model in ("gpt-4", "gpt-4o", None)
     ]
-    _, sizes = measured([request()], asked)
+    *_, sizes = measured(*BEFORE, asked)
     names = ["cl100k_base", "o200k_base", "o200k_base"]
     assert [size.prompt for size in sizes] == [
         prompt(one, name=name) for one, name in zip(asked, names, strict=True)
@@ -80,28 +83,50 @@ def test_each_model_is_counted_with_its_own_encoding():
     assert [size.model for size in sizes] == ["gpt-4", "gpt-4o", ""]
 
 
-def test_the_first_batch_is_estimated_and_rather_too_high():
-    """It waits for no encoding; the same requests are counted when they come again."""
+def test_what_does_not_wait_for_an_encoding_is_estimated_and_rather_too_high():
+    """The same requests are counted when they come again."""
     asked = [request(number, "a very ordinary question " * number) for number in range(1, 9)]
-    guessed, counted = measured(asked, asked)
+    guessed, guessed_again, counted = measured(asked, asked, asked)
+    assert guessed == guessed_again
     assert [size.prompt for size in counted] == [prompt(one) for one in asked]
     for guess, size in zip(guessed, counted, strict=True):
         assert size.prompt <= guess.prompt <= 3 * size.prompt
 
 
-def test_the_first_batch_is_measured_at_once_and_an_encoding_is_built_after_a_head_start():
-    """0.1 s, so that the first requests are on the wire before."""
+def test_no_batch_waits_for_an_encoding_and_one_batch_alone_does_not_build_it():
+    """It is built after a head start of 0.1 s, for the first requests to be on the wire."""
+    built = []
+
+    def count(name, texts):
+        built.append(asyncio.get_running_loop().time())
+        return [1] * len(texts)
 
     async def scenario():
         now = asyncio.get_running_loop().time
-        counts, times = counter(), []
-        for _ in range(3):
-            await counts.measure([request()])
+        counts, times, sizes = counter(count=count), [], []
+        await asyncio.sleep(5.0)
+        for wait in (9.0, 0.05, 0.1, 0.0):
+            sizes += await counts.measure([request(text=f"asked at {now()}")])
             times.append(now())
+            await asyncio.sleep(wait)
         await counts.close()
-        return times
+        return times, [size.guessed for size in sizes]
 
-    assert run(scenario()) == pytest.approx([0.0, 0.1, 0.1])
+    times, guessed = run(scenario())
+    assert times == pytest.approx([5.0, 14.0, 14.05, 14.15])
+    assert guessed == [True, True, True, False]
+    assert built == pytest.approx([14.1, 14.15])
+
+
+def test_what_is_being_built_is_not_left_behind():
+    async def scenario():
+        counts = counter()
+        for _ in BEFORE:
+            await counts.measure([request()])
+        await counts.close()
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert run(scenario()) == set()
 
 
 def test_nothing_is_counted_while_every_limit_is_far_off():
@@ -116,10 +141,10 @@ def test_nothing_is_counted_while_every_limit_is_far_off():
         return tokens <= 1_000
 
     few, many = [request(1, "few")], [request(2, "many " * 1_000)]
-    sizes = measured(few, few, many, few, many, few, count=count, is_far=far)
+    sizes = measured(few, few, many, few, many, many, few, count=count, is_far=far)
     guessed = [size.guessed for (size,) in sizes]
-    # The first of many begins the building of an encoding, and does not wait for it.
-    assert guessed == [True, True, True, True, False, True]
+    # The first two of many begin the building of an encoding, and do not wait for it.
+    assert guessed == [True, True, True, True, True, False, True]
     assert sorted(counted) == ["many " * 1_000, "user"]
 
 
@@ -142,7 +167,7 @@ def test_what_costs_more_than_its_bytes_is_guessed_by_the_rules():
 
 def test_an_encoding_that_is_named_always_counts():
     batch = [request(1, "few")]
-    _, (size,) = measured(batch, batch, name="cl100k_base", is_far=lambda tokens: True)
+    *_, (size,) = measured(*BEFORE, batch, name="cl100k_base", is_far=lambda tokens: True)
     assert (size.guessed, size.prompt) == (False, prompt(batch[0], name="cl100k_base"))
 
 
@@ -235,8 +260,8 @@ def test_what_was_counted_before_is_not_counted_again():
         seen.extend(texts)
         return [1] * len(texts)
 
-    _, first, second = measured([request()], asked, asked, count=count)
-    assert sorted(seen) == ["another", "the same", "user"]
+    *_, first, second = measured(*BEFORE, asked, asked, count=count)
+    assert sorted(seen) == ["another", "hi", "the same", "user"]
     assert first == second
 
 
