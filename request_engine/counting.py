@@ -80,7 +80,7 @@ class Counter:
         await self._counts.close()
 
     async def measure(self, requests: Sequence[Request]) -> list[Size]:
-        """What one attempt of each may take: nothing waits for an encoding to be built."""
+        """What one attempt of each may take; the first do not wait for an encoding to be built."""
         if self._amendment is not None:
             requests = list(map(self._amendment.amended, requests))
         if self._is_far is not None:
