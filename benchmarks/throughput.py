@@ -174,7 +174,8 @@ def beside(found: Found) -> str:
 def bounds(together: Found, found: Found, *, latency: float, embeddings: bool) -> Iterator[Bound]:
     """What was promised of this preset: with latency within 15 % of what holds without."""
     share = 0.85 if latency else 1.0
-    for name, limit in ((OURS, 0.7 if embeddings else 0.85), (COUNTING, 0.65)):
+    promised = {OURS: 0.7} if embeddings else {OURS: 0.85, COUNTING: 0.65}
+    for name, limit in promised.items():
         served = ratio(together, FLOOR, name, cpu)
         yield Bound(f"{name}: served over the floor's", limit * share, served)
         yield Bound(
