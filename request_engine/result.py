@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from request_engine.record import record
 from request_engine.records import Failure, Outcome, Success, Usage, used
 
 
@@ -17,7 +17,7 @@ class RequestFailed(RuntimeError):
         self.failure = failure
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Result:
     """The outcome of one request."""
 

@@ -21,7 +21,7 @@ class Place:
         """*headers* are those that the user adds."""
         self._target = target
         self._headers = sorted(_open(headers.items()))
-        self._head = lru_cache(maxsize=1_000)(self._head_of)
+        self._head = lru_cache(maxsize=1_000)(lambda url: sha256(self._head_of(url)))
 
     def is_sampled(self, request: Request) -> bool:
         """Whether *request*, asked twice here, is meant to have two answers."""
@@ -38,7 +38,7 @@ class Place:
         if "metadata" in sent.body:
             sent = _without_metadata(sent)
         endpoint = address.endpoint(sent)
-        asked = sha256(self._head(address.url(sent)))
+        asked = self._head(address.url(sent)).copy()
         if extraction is not None:  # its answer may be one that was put right
             asked.update(b"extraction")
             sent = extraction.asking(sent, provider, endpoint)

@@ -111,8 +111,10 @@ class Sharing:
 
     async def kept(self, wanted: Sequence[Wanted | None]) -> list[Success | None]:
         """What the cache has of each."""
+        if self._cache is None:
+            return [None] * len(wanted)
         keys = list({one.key for one in wanted if one is not None and one.rule.caches})
-        if self._cache is None or not keys:
+        if not keys:
             return [None] * len(wanted)
         try:
             answers = dict(zip(keys, await self._cache.find(keys), strict=True))
