@@ -224,6 +224,8 @@ def interrupted_once(served, until):
 def pressed(press):
     """What *press* does meanwhile, in a thread."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What is raised in one of them is lost, a Ctrl-C as well; hypothesis has one that takes time.
+    callbacks, gc.callbacks[:] = gc.callbacks[:], []
     over, failed = threading.Event(), []
 
     def pressing():
@@ -242,6 +244,7 @@ def pressed(press):
         over.set()
         thread.join()
         signal.signal(signal.SIGINT, before)
+        gc.callbacks[:] = callbacks
     assert not failed
 
 
