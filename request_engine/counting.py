@@ -22,6 +22,9 @@ from request_engine.token_counts import TokenCounts
 
 MOST_TOKENS = 10**9
 """Tokens one request can be thought to take, whatever number it writes into max_tokens."""
+PATIENCE = 5.0
+"""Seconds for which guesses stand at most. A guess may be a third of the truth, so with the 10 s'
+worth that may go at once it is never more than 45 s' worth of a limit that is admitted by them."""
 _REMEMBERED = 1_000_000
 """Characters of texts whose counts are kept, since roles and system prompts come again and again;
 then they are forgotten."""
@@ -71,6 +74,8 @@ class Counter:
         self._begun = False
         self._building: asyncio.Task[list[int]] | None = None
         """Counts a batch, which takes the time until there is an encoding."""
+        self._guess_until = 0.0
+        """The loop's time from which on that is waited for."""
 
     async def close(self) -> None:
         """Nothing more is measured."""
@@ -88,18 +93,25 @@ class Counter:
             if self._is_far(sum(guesses)):
                 return list(map(self._guessed, requests, guesses))
         noted = list(map(self._noted, requests))
-        if self._is_ready(noted):
+        if await self._is_ready(noted):
             return list(map(self._size, requests, await self._counted(noted)))
         return [self._guessed(one.request, one.guess()) for one in noted]
 
-    def _is_ready(self, noted: Sequence[_Noted]) -> bool:
-        """Whether an encoding is built, which a second batch begins: many jobs have one alone."""
+    async def _is_ready(self, noted: Sequence[_Noted]) -> bool:
+        """Whether an encoding is built, which a second batch begins: many jobs have one alone.
+
+        It is waited for once it takes long.
+        """
+        now = asyncio.get_running_loop().time()
         if not self._begun:
             self._begun = True
             self._counts.begin()
             return False
         if self._building is None:
             self._building = asyncio.create_task(self._counted(noted))
+            self._guess_until = now + PATIENCE
+        if now >= self._guess_until:
+            await asyncio.wait([self._building])
         return self._building.done()
 
     def _guess(self, request: Request) -> int:

@@ -16,7 +16,7 @@ from providers import PROVIDERS
 from request_engine import encodings, gate
 from request_engine.address import Address
 from request_engine.budget import Budget
-from request_engine.counting import MOST_TOKENS, Counter
+from request_engine.counting import MOST_TOKENS, PATIENCE, Counter
 from request_engine.lines import read_line
 from request_engine.local_endpoint import serving
 from request_engine.records import Request, Usage
@@ -118,6 +118,34 @@ def test_no_batch_waits_for_an_encoding_and_one_batch_alone_does_not_build_it():
     assert built == pytest.approx([14.1, 14.15])
 
 
+def test_P8_an_encoding_that_takes_long_to_build_is_waited_for():
+    """Else guesses, a third of the truth at worst, would stand for more than a limit's minute."""
+
+    class Slow(TokenCounts):
+        async def of(self, name, texts):
+            await asyncio.sleep(40.0 if self.first else 0.0)
+            self.first = False
+            return [1] * len(texts)
+
+        first = True
+
+    async def scenario():
+        now = asyncio.get_running_loop().time
+        counts = Counter(OTHER, Address(OTHER, URL, base_allowed=False), None, Slow())
+        seen = []
+        for _ in range(9):
+            (size,) = await counts.measure([request()])
+            seen.append((now(), size.guessed))
+            await asyncio.sleep(1.0)
+        await counts.close()
+        return seen
+
+    seen = run(scenario())
+    began = seen[1][0]
+    assert max(time for time, guessed in seen if guessed) < began + PATIENCE
+    assert min(time for time, guessed in seen if not guessed) == began + 40.0
+
+
 def test_what_is_being_built_is_not_left_behind():
     async def scenario():
         counts = counter()
@@ -152,6 +180,16 @@ def test_far_from_every_limit_the_bytes_of_a_body_are_its_guess():
     batch = [request(1, "何谓潮汐?"), request(2, "What is a tide?")]
     (sizes,) = measured(batch, is_far=lambda tokens: True)
     assert [size.prompt for size in sizes] == [-(-len(one.raw_body) // 3) for one in batch]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: one.name)
+def test_P8_no_body_has_more_than_three_times_as_many_tokens_as_are_guessed(provider):
+    """Whatever its shape, by the rules of every provider."""
+    asked = list(examples())
+    (sizes,) = measured(asked, provider=provider, is_far=lambda tokens: True)
+    assert all(size.guessed for size in sizes)
+    for one, size in zip(asked, sizes, strict=True):
+        assert prompt(one, provider) <= 3 * size.prompt, one.raw_body
 
 
 def test_what_costs_more_than_its_bytes_is_guessed_by_the_rules():
